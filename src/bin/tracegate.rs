@@ -1,0 +1,1 @@
+fn main(){ let p: Vec<std::path::PathBuf>=std::env::args_os().skip(1).map(Into::into).collect(); for t in tracegate::trace::inspect(&p).unwrap(){ println!("{}", serde_json::to_string_pretty(&t).unwrap()); } }

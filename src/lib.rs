@@ -1,0 +1,4 @@
+//! tracegate
+mod time;
+pub mod trace;
+pub use time::Nanos;

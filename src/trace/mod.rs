@@ -1,0 +1,18 @@
+//! Reads trace files: bytes to events to steps to gaps. Knows nothing of servers, lanes or procedures.
+#![forbid(unsafe_code)]
+
+mod annotation;
+mod collect;
+pub(crate) mod complete;
+mod defect;
+pub(crate) mod file_name;
+mod model;
+mod names;
+mod read;
+mod scan;
+mod source;
+mod step;
+
+pub use defect::{DefectKind, Problem};
+pub use model::{Format, Recompiles, Trace, TraceRole, inspect, trace_files};
+pub use step::{Evidence, GapSummary, Step, StepKind, Totals};

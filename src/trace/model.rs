@@ -1,0 +1,244 @@
+//! A trace as facts: what `inspect` prints and the checks read. Built from one pass over one file.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::annotation::Annotation;
+use super::collect::Collector;
+use super::defect::{DefectKind, Problem};
+use super::file_name::{FileName, is_trace_name};
+use super::read::read_file;
+use super::step::{Evidence, GapSummary, Step, Totals, arrange, gaps_by_pair};
+
+/// Whose trace a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceRole {
+    /// One rank of the engine; has steps.
+    Worker,
+    /// The API server's front end (`*.async_llm.*`); has none.
+    Frontend,
+}
+
+/// The layout of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Chrome trace events as Kineto writes them.
+    Kineto,
+    /// The Gaudi plugin's `server_events_*.json`.
+    ServerEvents,
+}
+
+/// Compilations that happened while the profiler recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recompiles {
+    /// How many.
+    pub in_window: u64,
+}
+
+/// One profiler file of one rank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The file as it was named to the reader.
+    pub file: String,
+    /// Worker or front end.
+    pub role: TraceRole,
+    /// Layout.
+    pub format: Format,
+    /// Rank, from the content or else from the file name.
+    pub rank: Option<u32>,
+    /// Number of ranks, where the content says.
+    pub world_size: Option<u32>,
+    /// Version of vLLM, where the content says.
+    pub vllm_version: Option<String>,
+    /// Events of every phase and category.
+    pub events: u64,
+    /// What told the kinds of the steps.
+    pub evidence: Evidence,
+    /// In order of start.
+    pub steps: Vec<Step>,
+    /// Counts over the steps.
+    pub totals: Totals,
+    /// Step gaps by pair of kinds.
+    pub gaps: BTreeMap<String, GapSummary>,
+    /// Compilations in the window.
+    pub recompiles: Recompiles,
+    /// Every leniency and every damage, what ended the reading first.
+    pub problems: Vec<Problem>,
+    /// Nanoseconds from the epoch to the first step, where the file has a base time.
+    pub epoch_ns: Option<i64>,
+    /// Events and summed duration by category (`none` for events without one).
+    pub categories: BTreeMap<String, CategorySummary>,
+}
+
+/// Events of one category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategorySummary {
+    /// How many, of every phase.
+    pub events: u64,
+    /// Sum of their durations in nanoseconds, nested slices counted each.
+    pub duration_ns: i128,
+}
+
+impl Trace {
+    /// Reads a file. Never fails: what cannot be read is a problem, and [`Trace::fatal`] says
+    /// whether the rest may be decided from.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        let mut collector = Collector::default();
+        let container = read_file(path, &mut collector);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let from_name = FileName::parse(&name);
+        let format = if container.bare_array && name.starts_with("server_events") {
+            Format::ServerEvents
+        } else {
+            Format::Kineto
+        };
+        build(path, collector, from_name, format)
+    }
+
+    /// The problem that forbids any verdict from this file, if there is one.
+    #[must_use]
+    pub fn fatal(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.code.is_fatal())
+    }
+
+    /// The steps as letters in order, such as `PDDDDDDE`.
+    #[must_use]
+    pub fn step_sequence(&self) -> String {
+        self.steps.iter().map(|step| step.kind.letter()).collect()
+    }
+}
+
+fn build(path: &Path, mut collector: Collector, from_name: FileName, format: Format) -> Trace {
+    let raw_steps = std::mem::take(&mut collector.steps);
+    if let Some(ambiguous) = ambiguous_steps(&raw_steps) {
+        collector.note(
+            DefectKind::AmbiguousAnnotation,
+            ambiguous,
+            "execute_new_0_cached_N: a decode, or a later chunk of a prompt",
+        );
+    }
+    let first = raw_steps.iter().map(|step| step.start).min();
+    let steps = arrange(raw_steps);
+    let role = if from_name.frontend || looks_like_frontend(&collector, &steps) {
+        TraceRole::Frontend
+    } else {
+        TraceRole::Worker
+    };
+    let window = collector.window;
+    let in_window = collector
+        .compiles
+        .iter()
+        .filter(|at| window.is_none_or(|(start, end)| (start..=end).contains(at)))
+        .count();
+    let mut categories = BTreeMap::new();
+    for (name, total) in collector.categories() {
+        let name = if name.is_empty() { "none" } else { name };
+        let summary = CategorySummary { events: total.events, duration_ns: total.duration_ns };
+        categories.insert(name.to_owned(), summary);
+    }
+    let metadata = std::mem::take(&mut collector.metadata);
+    let events = collector.events;
+    if events == 0 {
+        collector.note(DefectKind::NoEvents, 1, "there are no events in this file");
+    }
+    Trace {
+        file: path.display().to_string(),
+        role,
+        format,
+        rank: metadata.rank.or(from_name.rank),
+        world_size: metadata.world_size,
+        vllm_version: metadata.vllm_version,
+        events,
+        evidence: if steps.is_empty() { Evidence::None } else { Evidence::Annotation },
+        totals: Totals::of(&steps),
+        gaps: gaps_by_pair(&steps),
+        recompiles: Recompiles { in_window: in_window as u64 },
+        problems: collector.into_problems(),
+        epoch_ns: metadata
+            .base_time_ns
+            .zip(first)
+            .and_then(|(base, first)| base.checked_add(first.as_ns())),
+        steps,
+        categories,
+    }
+}
+
+fn ambiguous_steps(steps: &[super::step::RawStep]) -> Option<u64> {
+    let count = steps
+        .iter()
+        .filter(|step| matches!(step.annotation, Annotation::NewCached { new: 0, cached: 1.. }))
+        .count() as u64;
+    (count > 0).then_some(count)
+}
+
+/// A renamed front-end trace is known by what it lacks: it has Python frames of a process that is
+/// no vLLM worker, and no operator of any kind.
+fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
+    let works = ["cpu_op", "user_annotation", "kernel", "hpu_op"];
+    steps.is_empty()
+        && collector.has_category("python_function")
+        && !works.iter().any(|category| collector.has_category(category))
+        && collector.metadata.process_names.iter().any(|name| !name.starts_with("VLLM::"))
+}
+
+/// Reads every trace under the given paths: files as they are, directories by the names under which
+/// profilers leave traces, sorted. Ranks are read in parallel.
+///
+/// # Errors
+/// A path that cannot be listed, or a directory without a trace file.
+pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = trace_files(path)?;
+            if found.is_empty() {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("no *.pt.trace.json[.gz] or server_events*.json in {}", path.display()),
+                ));
+            }
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(read_all(&files))
+}
+
+/// Reads several files, at most one per core at a time, and returns them in the order given.
+fn read_all(files: &[PathBuf]) -> Vec<Trace> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut traces = Vec::with_capacity(files.len());
+    for some in files.chunks(cores) {
+        std::thread::scope(|scope| {
+            let reading: Vec<_> = some.iter().map(|file| scope.spawn(|| Trace::read(file))).collect();
+            for (thread, file) in reading.into_iter().zip(some) {
+                // A reader that panicked is a defect of this crate; reading again shows it.
+                traces.push(thread.join().unwrap_or_else(|_| Trace::read(file)));
+            }
+        });
+    }
+    traces
+}
+
+/// The trace files directly in a directory, sorted by name.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn trace_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.path().is_file() && is_trace_name(&entry.file_name().to_string_lossy()) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,155 @@
+//! Interned event names: each distinct name is decoded and given its role once, not once per event.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::annotation::Annotation;
+use super::defect::DefectKind;
+
+/// What a name means to the reader. Most names mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Step(Annotation),
+    /// The recording window of the profiler, `PyTorch Profiler (0)`.
+    Window,
+    /// One compilation by `torch.compile`: `compile_id=0/0`.
+    Compile,
+    Other,
+}
+
+/// Handle of a name in [`Names`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NameId(u32);
+
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    raw: Box<[u8]>,
+    role: Role,
+    count: u64,
+    flaw: Option<(DefectKind, u64, u64)>,
+}
+
+/// The table of distinct names. Grows with distinct names, not with events.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    table: HashTable<u32>,
+    names: Vec<Name>,
+    hasher: FixedState,
+}
+
+impl Names {
+    /// The handle of `raw` (JSON string content), counting one use. `place` is the byte offset and
+    /// the event index of this use, kept when the name turns out to be flawed.
+    pub(crate) fn intern(&mut self, raw: &[u8], place: (u64, u64)) -> NameId {
+        let Self { table, names, hasher } = self;
+        let hash = hasher.hash_one(raw);
+        let entry = table.entry(
+            hash,
+            |id| *names[*id as usize].raw == *raw,
+            |id| hasher.hash_one(&*names[*id as usize].raw),
+        );
+        let id = match entry {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => {
+                let id = names.len() as u32;
+                names.push(Name::new(raw, place));
+                free.insert(id);
+                id
+            }
+        };
+        names[id as usize].count += 1;
+        NameId(id)
+    }
+
+    pub(crate) fn role(&self, id: NameId) -> Role {
+        self.names[id.0 as usize].role
+    }
+
+    pub(crate) fn text(&self, id: NameId) -> &str {
+        &self.names[id.0 as usize].text
+    }
+
+    /// Flawed names: kind, uses, offset and event index of the first, the name.
+    pub(crate) fn flaws(&self) -> impl Iterator<Item = (DefectKind, u64, u64, u64, &str)> {
+        self.names.iter().filter_map(|name| {
+            let (kind, offset, index) = name.flaw?;
+            Some((kind, name.count, offset, index, &*name.text))
+        })
+    }
+}
+
+impl Name {
+    fn new(raw: &[u8], (offset, index): (u64, u64)) -> Self {
+        let (text, flaw) = decode(raw);
+        let role = match text.as_str() {
+            "PyTorch Profiler (0)" => Role::Window,
+            name if name.starts_with("compile_id=") => Role::Compile,
+            name => Annotation::parse(name.as_bytes()).map_or(Role::Other, Role::Step),
+        };
+        Self {
+            text: text.into(),
+            raw: raw.into(),
+            role,
+            count: 0,
+            flaw: flaw.map(|kind| (kind, offset, index)),
+        }
+    }
+}
+
+/// Decodes the content of a JSON string; damage is repaired and named.
+pub(crate) fn decode(raw: &[u8]) -> (String, Option<DefectKind>) {
+    let text = String::from_utf8_lossy(raw);
+    let mut flaw = matches!(text, std::borrow::Cow::Owned(_)).then_some(DefectKind::InvalidUtf8);
+    if raw.iter().any(|byte| *byte < 0x20) {
+        flaw = flaw.or(Some(DefectKind::ControlCharacter));
+    }
+    if !raw.contains(&b'\\') {
+        return (text.into_owned(), flaw);
+    }
+    match serde_json::from_str::<String>(&format!("\"{text}\"")) {
+        Ok(decoded) => (decoded, flaw),
+        Err(_) => (text.into_owned(), flaw.or(Some(DefectKind::BadEscape))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_share_a_handle_and_a_role() {
+        let mut names = Names::default();
+        let first = names.intern(b"execute_context_1(4)_generation_0(0)", (10, 0));
+        let second = names.intern(b"execute_context_1(4)_generation_0(0)", (90, 1));
+        let other = names.intern(b"aten::addmm", (170, 2));
+        assert_eq!(first, second);
+        assert_ne!(first, other);
+        assert!(matches!(names.role(first), Role::Step(_)));
+        assert_eq!(names.role(other), Role::Other);
+        assert_eq!(names.text(other), "aten::addmm");
+    }
+
+    #[test]
+    fn flawed_names_are_kept_and_counted() {
+        let mut names = Names::default();
+        for place in [(5, 1), (50, 2)] {
+            names.intern(b"torch\\cuda", place);
+        }
+        names.intern(b"bad\xffbyte", (70, 3));
+        names.intern(b"new\nline", (80, 4));
+        names.intern(br"fine \u00e9\n", (90, 5));
+        let flaws: Vec<_> = names.flaws().collect();
+        assert_eq!(
+            flaws,
+            [
+                (DefectKind::BadEscape, 2, 5, 1, "torch\\cuda"),
+                (DefectKind::InvalidUtf8, 1, 70, 3, "bad\u{fffd}byte"),
+                (DefectKind::ControlCharacter, 1, 80, 4, "new\nline"),
+            ]
+        );
+    }
+}

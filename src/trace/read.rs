@@ -1,0 +1,142 @@
+//! The reader: a file through the source and the scanner into a sink. Holds one window of text at a time.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use super::defect::{DefectKind, excerpt};
+use super::scan::{Ending, Item, RawEvent, Scanner};
+use super::source::{self, Delivery, HEADROOM, IN_FLIGHT};
+
+/// Receives what stands in a trace file, in file order.
+pub(crate) trait Sink {
+    /// A key of the top-level object and its raw JSON value.
+    fn member(&mut self, key: &[u8], value: &[u8]);
+    /// One event and the offset of its end in the inflated text.
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64);
+    /// Something odd at an offset.
+    fn defect(&mut self, kind: DefectKind, offset: u64, detail: String);
+}
+
+/// What the reader learned about the container as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Container {
+    /// The file is an array of events without an object around it.
+    pub(crate) bare_array: bool,
+}
+
+/// Reads the whole file. Everything that goes wrong is a defect given to the sink.
+pub(crate) fn read_file(path: &Path, sink: &mut impl Sink) -> Container {
+    let (to, from) = sync_channel::<Delivery>(IN_FLIGHT);
+    let (give_back, spare) = sync_channel::<Vec<u8>>(IN_FLIGHT + 1);
+    thread::scope(|scope| {
+        scope.spawn(move || source::pump(path, &to, &spare));
+        let mut reading = Reading::new(sink);
+        for delivery in from {
+            match delivery {
+                Delivery::Block(block) => {
+                    if let Some(block) = reading.block(block) {
+                        // The pump makes a new block when none comes back in time.
+                        let _ = give_back.try_send(block);
+                    }
+                }
+                Delivery::Defect { kind, offset, detail } => reading.container_defect(kind, offset, detail),
+            }
+        }
+        reading.finish()
+    })
+}
+
+struct Reading<'s, S> {
+    sink: &'s mut S,
+    scanner: Scanner,
+    /// What the last window left over: the beginning of an unfinished item.
+    tail: Vec<u8>,
+    /// Offset of the first byte of the tail in the inflated text.
+    offset: u64,
+    container_failed: bool,
+}
+
+impl<'s, S: Sink> Reading<'s, S> {
+    fn new(sink: &'s mut S) -> Self {
+        Self { sink, scanner: Scanner::new(), tail: Vec::new(), offset: 0, container_failed: false }
+    }
+
+    /// Scans one block and hands it back when it is free for reuse.
+    fn block(&mut self, mut block: Vec<u8>) -> Option<Vec<u8>> {
+        if self.tail.len() > HEADROOM {
+            self.tail.extend_from_slice(&block[HEADROOM..]);
+            let window = std::mem::take(&mut self.tail);
+            let used = self.scan(&window, false);
+            self.keep(&window[used..]);
+            return Some(block);
+        }
+        let start = HEADROOM - self.tail.len();
+        block[start..HEADROOM].copy_from_slice(&self.tail);
+        let used = self.scan(&block[start..], false);
+        self.keep(&block[start + used..]);
+        Some(block)
+    }
+
+    fn keep(&mut self, rest: &[u8]) {
+        self.tail.clear();
+        self.tail.extend_from_slice(rest);
+    }
+
+    fn scan(&mut self, window: &[u8], last: bool) -> usize {
+        let mut at = 0;
+        loop {
+            let scanned = self.scanner.next(&window[at..], last);
+            let end = self.offset + scanned.consumed as u64;
+            match scanned.item {
+                Item::Event(event) => self.sink.event(&event, end),
+                Item::Member { key, value } => self.sink.member(key, value),
+                Item::Defect { kind, at: place } => {
+                    let rest = &window[at + place..];
+                    self.sink.defect(kind, self.offset + place as u64, excerpt(rest));
+                }
+                Item::End => {}
+                Item::NeedMore if last && scanned.consumed > 0 => {}
+                Item::NeedMore => {
+                    self.offset = end;
+                    return at + scanned.consumed;
+                }
+            }
+            self.offset = end;
+            at += scanned.consumed;
+        }
+    }
+
+    fn container_defect(&mut self, kind: DefectKind, offset: u64, detail: String) {
+        self.container_failed |= kind.is_fatal();
+        self.sink.defect(kind, offset, detail);
+    }
+
+    fn finish(mut self) -> Container {
+        let window = std::mem::take(&mut self.tail);
+        let used = self.scan(&window, true);
+        let ending = self.scanner.ending(&window[used..]);
+        let offset = self.offset + (window.len() - used) as u64;
+        // A damaged container explains the missing end; one cause is reported, not two.
+        if !self.container_failed {
+            match ending {
+                Ending::Closed => {}
+                Ending::UnclosedArray => {
+                    self.sink.defect(DefectKind::UnclosedArray, offset, "the array of events is never closed".into());
+                }
+                Ending::UnclosedObject => {
+                    self.sink.defect(DefectKind::UnclosedObject, offset, "the outer object is never closed".into());
+                }
+                Ending::Cut => {
+                    let detail = format!("the text ends after: {}", excerpt(&window[used..]));
+                    self.sink.defect(DefectKind::TruncatedJson, offset, detail);
+                }
+                Ending::Nothing => {
+                    self.sink.defect(DefectKind::EmptyFile, offset, "nothing but white space".into());
+                }
+                Ending::Refused => {}
+            }
+        }
+        Container { bare_array: self.scanner.is_bare_array() }
+    }
+}

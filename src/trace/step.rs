@@ -1,0 +1,344 @@
+//! Steps and gaps: what one execution of the model over one scheduled batch looked like in a trace.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::annotation::Annotation;
+use crate::time::Nanos;
+
+/// What a step computed. Told by evidence, never by its duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Prompt tokens only (prefill).
+    Prompt,
+    /// Generation tokens only.
+    Decode,
+    /// Prompt and generation tokens in one batch.
+    Mixed,
+    /// An empty batch. vLLM 0.32 ends every window with one; it is never counted.
+    Idle,
+    /// A step whose kind nothing in the trace proves.
+    Unclassified,
+}
+
+impl StepKind {
+    /// The word used everywhere: `prompt`, `decode`, `mixed`, `idle`, `unclassified`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Decode => "decode",
+            Self::Mixed => "mixed",
+            Self::Idle => "idle",
+            Self::Unclassified => "unclassified",
+        }
+    }
+
+    /// The letter in a step sequence such as `P D D D E`.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Prompt => 'P',
+            Self::Decode => 'D',
+            Self::Mixed => 'M',
+            Self::Idle => 'E',
+            Self::Unclassified => 'U',
+        }
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What told the kinds of the steps, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Evidence {
+    /// Step annotations of vLLM (`execute_context_…`).
+    Annotation,
+    /// High-level slices (`prefill`, `decode`) of the Gaudi plugin.
+    HighLevel,
+    /// `model_forward_bs…_seq…` slices.
+    ModelForward,
+    /// Python frames.
+    Frames,
+    /// Nothing.
+    None,
+}
+
+impl Evidence {
+    /// The word used in output, such as `annotation`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Annotation => "annotation",
+            Self::HighLevel => "high_level",
+            Self::ModelForward => "model_forward",
+            Self::Frames => "frames",
+            Self::None => "none",
+        }
+    }
+}
+
+/// One execution of the model over one scheduled batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Place in the trace, from 0.
+    pub index: usize,
+    /// What it computed.
+    pub kind: StepKind,
+    /// Requests without an output token so far, chunked prompts included.
+    pub context_requests: Option<u64>,
+    /// Prompt tokens scheduled.
+    pub context_tokens: Option<u64>,
+    /// Requests that already had an output token.
+    pub generation_requests: Option<u64>,
+    /// Tokens scheduled for those; more than requests under speculative decoding.
+    pub generation_tokens: Option<u64>,
+    /// Start, counted from the start of the trace's first step.
+    pub start_ns: Nanos,
+    /// Duration on the host.
+    pub duration_ns: Nanos,
+    /// The step gap in front: start minus the end of the previous non-idle step on this rank.
+    /// `None` for the first step and for idle ones. Below zero when steps overlap.
+    pub gap_ns: Option<Nanos>,
+}
+
+impl Step {
+    /// End of the step on the same clock as its start.
+    #[must_use]
+    pub fn end_ns(&self) -> Nanos {
+        self.start_ns + self.duration_ns
+    }
+}
+
+/// A step as it stands in the file: not sorted, on the trace's own clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawStep {
+    pub(crate) annotation: Annotation,
+    pub(crate) start: Nanos,
+    pub(crate) duration: Nanos,
+}
+
+/// Puts steps in order and measures the gaps between them.
+pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
+    raw.sort_by_key(|step| (step.start, step.duration));
+    let first = raw.first().map_or(Nanos::ZERO, |step| step.start);
+    let mut previous_end = None;
+    let mut steps = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.iter().enumerate() {
+        let mut step = describe(raw.annotation);
+        step.index = index;
+        step.start_ns = raw.start - first;
+        step.duration_ns = raw.duration;
+        if step.kind != StepKind::Idle {
+            step.gap_ns = previous_end.map(|end| step.start_ns - end);
+            previous_end = Some(step.end_ns());
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+fn describe(annotation: Annotation) -> Step {
+    let (kind, counts) = match annotation {
+        Annotation::ContextGeneration {
+            context_requests,
+            context_tokens,
+            generation_requests,
+            generation_tokens,
+        } => {
+            let kind = match (context_requests > 0, generation_requests > 0) {
+                (true, false) => StepKind::Prompt,
+                (true, true) => StepKind::Mixed,
+                (false, true) => StepKind::Decode,
+                (false, false) => StepKind::Idle,
+            };
+            let counts = [context_requests, context_tokens, generation_requests, generation_tokens];
+            (kind, counts.map(Some))
+        }
+        Annotation::NewCached { new, cached } => {
+            let kind = match (new > 0, cached > 0) {
+                (true, false) => StepKind::Prompt,
+                (true, true) => StepKind::Mixed,
+                (false, true) => StepKind::Decode,
+                (false, false) => StepKind::Idle,
+            };
+            (kind, [Some(new), None, Some(cached), None])
+        }
+    };
+    Step {
+        index: 0,
+        kind,
+        context_requests: counts[0],
+        context_tokens: counts[1],
+        generation_requests: counts[2],
+        generation_tokens: counts[3],
+        start_ns: Nanos::ZERO,
+        duration_ns: Nanos::ZERO,
+        gap_ns: None,
+    }
+}
+
+/// Counts over the steps of one trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Prompt steps.
+    pub prompt: u64,
+    /// Decode steps.
+    pub decode: u64,
+    /// Mixed steps.
+    pub mixed: u64,
+    /// Idle steps.
+    pub idle: u64,
+    /// Steps of unknown kind.
+    pub unclassified: u64,
+    /// Prompt tokens over all steps; `None` when a step does not say.
+    pub context_tokens: Option<u64>,
+    /// Generation tokens over all steps; `None` when a step does not say.
+    pub generation_tokens: Option<u64>,
+}
+
+impl Totals {
+    pub(crate) fn of(steps: &[Step]) -> Self {
+        let count = |kind| steps.iter().filter(|step| step.kind == kind).count() as u64;
+        // Of no steps the sum is not zero but unknown.
+        let sum = |field: fn(&Step) -> Option<u64>| {
+            if steps.is_empty() {
+                return None;
+            }
+            steps.iter().map(field).try_fold(0u64, |sum, tokens| sum.checked_add(tokens?))
+        };
+        Self {
+            prompt: count(StepKind::Prompt),
+            decode: count(StepKind::Decode),
+            mixed: count(StepKind::Mixed),
+            idle: count(StepKind::Idle),
+            unclassified: count(StepKind::Unclassified),
+            context_tokens: sum(|step| step.context_tokens),
+            generation_tokens: sum(|step| step.generation_tokens),
+        }
+    }
+
+    /// Steps that did work.
+    #[must_use]
+    pub fn working(&self) -> u64 {
+        self.prompt + self.decode + self.mixed + self.unclassified
+    }
+}
+
+/// The distribution of the gaps of one pair of kinds. Percentiles are nearest-rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapSummary {
+    /// How many.
+    pub count: u64,
+    /// Smallest.
+    pub min_ns: Nanos,
+    /// Half are at or below.
+    pub p50_ns: Nanos,
+    /// Nine in ten are at or below.
+    pub p90_ns: Nanos,
+    /// Largest.
+    pub max_ns: Nanos,
+}
+
+/// Step gaps by pair, keyed `prompt_to_decode`, `decode_to_decode`, ….
+#[must_use]
+pub(crate) fn gaps_by_pair(steps: &[Step]) -> BTreeMap<String, GapSummary> {
+    let mut pairs: BTreeMap<String, Vec<Nanos>> = BTreeMap::new();
+    let mut previous: Option<&Step> = None;
+    for step in steps.iter().filter(|step| step.kind != StepKind::Idle) {
+        if let (Some(before), Some(gap)) = (previous, step.gap_ns) {
+            pairs.entry(format!("{}_to_{}", before.kind, step.kind)).or_default().push(gap);
+        }
+        previous = Some(step);
+    }
+    pairs
+        .into_iter()
+        .filter_map(|(pair, mut gaps)| {
+            gaps.sort_unstable();
+            let summary = GapSummary {
+                count: gaps.len() as u64,
+                min_ns: *gaps.first()?,
+                p50_ns: nearest_rank(&gaps, 50)?,
+                p90_ns: nearest_rank(&gaps, 90)?,
+                max_ns: *gaps.last()?,
+            };
+            Some((pair, summary))
+        })
+        .collect()
+}
+
+/// The smallest value that at least `percent` of the sorted values do not exceed.
+fn nearest_rank(sorted: &[Nanos], percent: usize) -> Option<Nanos> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(name: &str, start: i64, duration: i64) -> RawStep {
+        RawStep {
+            annotation: Annotation::parse(name.as_bytes()).unwrap(),
+            start: Nanos::from_ns(start),
+            duration: Nanos::from_ns(duration),
+        }
+    }
+
+    #[test]
+    fn gaps_pass_over_idle_steps() {
+        // Out of file order, with an idle step between two decodes.
+        let steps = arrange(vec![
+            raw("execute_context_0(0)_generation_1(1)", 200, 10),
+            raw("execute_context_1(4)_generation_0(0)", 100, 50),
+            raw("execute_context_0(0)_generation_0(0)", 215, 5),
+            raw("execute_context_0(0)_generation_1(1)", 230, 10),
+        ]);
+        let kinds: String = steps.iter().map(|step| step.kind.letter()).collect();
+        assert_eq!(kinds, "PDED");
+        let gaps: Vec<_> = steps.iter().map(|step| step.gap_ns.map(Nanos::as_ns)).collect();
+        assert_eq!(gaps, [None, Some(50), None, Some(20)]);
+        assert_eq!(steps[0].start_ns, Nanos::ZERO);
+        assert_eq!(steps[3].start_ns.as_ns(), 130);
+        let pairs = gaps_by_pair(&steps);
+        assert_eq!(pairs["prompt_to_decode"].p50_ns.as_ns(), 50);
+        assert_eq!(pairs["decode_to_decode"].count, 1);
+    }
+
+    #[test]
+    fn overlapping_steps_have_a_gap_below_zero() {
+        let steps = arrange(vec![
+            raw("execute_context_0(0)_generation_1(1)", 0, 30),
+            raw("execute_context_0(0)_generation_1(1)", 20, 30),
+        ]);
+        assert_eq!(steps[1].gap_ns, Some(Nanos::from_ns(-10)));
+    }
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let values: Vec<_> = (1..=10).map(Nanos::from_ns).collect();
+        assert_eq!(nearest_rank(&values, 50).unwrap().as_ns(), 5);
+        assert_eq!(nearest_rank(&values, 90).unwrap().as_ns(), 9);
+        assert_eq!(nearest_rank(&values[..1], 90).unwrap().as_ns(), 1);
+        assert_eq!(nearest_rank(&values[..6], 90).unwrap().as_ns(), 6);
+        assert_eq!(nearest_rank(&[], 50), None);
+    }
+
+    #[test]
+    fn token_sums_are_unknown_where_a_step_does_not_say() {
+        let steps = arrange(vec![raw("execute_new_1_cached_0", 0, 1), raw("execute_new_0_cached_1", 5, 1)]);
+        let totals = Totals::of(&steps);
+        assert_eq!((totals.prompt, totals.decode), (1, 1));
+        assert_eq!(totals.context_tokens, None);
+        assert_eq!(Totals::of(&[]).generation_tokens, None);
+    }
+}
