@@ -1,4 +1,36 @@
-//! tracegate
+//! `cargo test` for the profiling procedures of vLLM servers.
+//!
+//! A manual says: boot the server like this, start the profiler, send these requests, stop it, and look at the
+//! trace. This crate makes each such procedure a test case that does that and decides.
+//!
+//! ```
+//! use tracegate::{lane, plan, procedure};
+//!
+//! // The manual's procedure, resolved for a machine with these versions, without booting anything.
+//! let procedures = procedure::builtin()?;
+//! let versions = [("vllm".to_owned(), "0.32.0".to_owned())].into();
+//! let site = lane::assume(lane::Lane::VllmCpu, versions);
+//! let plan = plan::resolve(&procedures[0], &site)?;
+//! assert!(plan.server.argv.contains(&"--profiler-config".to_owned()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod check;
+pub mod cli;
+mod client;
+pub mod harness;
+pub mod job;
+pub mod lane;
+pub mod plan;
+pub mod procedure;
+mod report;
+pub mod run;
+pub mod server;
+pub mod snapshot;
+pub mod standin;
+mod text;
 mod time;
 pub mod trace;
+
+pub use client::{Ledger, Served};
 pub use time::Nanos;

@@ -1,1 +1,5 @@
-fn main(){ let p: Vec<std::path::PathBuf>=std::env::args_os().skip(1).map(Into::into).collect(); for t in tracegate::trace::inspect(&p).unwrap(){ println!("{}", serde_json::to_string_pretty(&t).unwrap()); } }
+//! The command-line tool; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    tracegate::cli::main()
+}

@@ -1,0 +1,103 @@
+//! From a run directory to a verdict.
+
+use super::outcome::{Outcome, Verdict};
+use super::{gaps, ledger, ranks, steps};
+use crate::client::Ledger;
+use crate::plan::Plan;
+use crate::run::{RunDirectory, RunError, RunRecord, RunState};
+use crate::trace::{DefectKind, Trace, TraceRole, inspect};
+
+/// A decided run with what it was decided from.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The plan that was run.
+    pub plan: Plan,
+    /// What happened.
+    pub record: RunRecord,
+    /// What the client saw.
+    pub ledger: Ledger,
+    /// Every trace of the window.
+    pub traces: Vec<Trace>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+impl Decided {
+    /// The worker traces, by rank.
+    pub fn workers(&self) -> impl Iterator<Item = &Trace> {
+        self.traces.iter().filter(|trace| trace.role == TraceRole::Worker)
+    }
+}
+
+/// Decides a run from its directory alone.
+///
+/// # Errors
+/// The run did not complete, a file is missing, or a trace cannot be decided from: infrastructure
+/// errors, never failed checks.
+pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
+    let record = directory.record()?;
+    if record.state != RunState::Complete {
+        let reason = record.error.clone().unwrap_or_else(|| "it was cut off".to_owned());
+        return Err(RunError::Incomplete { path: directory.path().to_owned(), reason });
+    }
+    let plan = directory.plan()?;
+    let ledger = directory.ledger()?;
+    let mut traces = inspect(&[directory.traces()])
+        .map_err(|error| RunError::directory(directory.traces(), error))?;
+    traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
+    for trace in &mut traces {
+        refuse_unreadable(trace)?;
+        shorten(trace, directory);
+    }
+    let workers: Vec<&Trace> = traces.iter().filter(|trace| trace.role == TraceRole::Worker).collect();
+    let verdict = Verdict::of(vec![
+        ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
+        ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
+        ("presence", steps::presence(&workers)),
+        ("order", steps::order(&workers, &plan.expected.sequence)),
+        ("ledger", ledger::reconcile(&workers, &ledger)),
+        ("gaps", gaps::within_bounds(&workers, &plan.expected.gaps)),
+        ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles)),
+        ("leftovers", leftovers(&record)),
+    ]);
+    Ok(Decided { plan, record, ledger, traces, verdict })
+}
+
+/// Half a trace is no evidence of anything. The front end's is not decided from.
+fn refuse_unreadable(trace: &Trace) -> Result<(), RunError> {
+    let hopeless = |code: DefectKind| code.is_fatal() || code == DefectKind::NoEvents;
+    let problem = trace.problems.iter().find(|problem| hopeless(problem.code));
+    match problem {
+        Some(problem) if trace.role == TraceRole::Worker => Err(RunError::BadTrace {
+            file: trace.file.clone(),
+            code: problem.code.code(),
+            offset: problem.offset,
+            detail: problem.detail.clone(),
+            events: trace.events,
+            steps: trace.steps.len(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A run directory moves between machines: its traces are named from inside it.
+fn shorten(trace: &mut Trace, directory: &RunDirectory) {
+    let root = directory.path().display().to_string();
+    if let Some(inside) = trace.file.strip_prefix(&root) {
+        trace.file = inside.trim_start_matches('/').to_owned();
+    }
+}
+
+/// A server that leaves processes behind is at fault even if its trace is fine.
+fn leftovers(record: &RunRecord) -> Outcome {
+    match &record.shutdown {
+        None => Outcome::NotApplicable("how the server ended was not recorded".to_owned()),
+        Some(shutdown) if shutdown.killed.is_empty() => {
+            Outcome::Pass(format!("every server process ended by itself ({})", shutdown.status))
+        }
+        Some(shutdown) => Outcome::Fail(format!(
+            "the server left processes that had to be killed: {}",
+            shutdown.killed.join(", ")
+        )),
+    }
+}

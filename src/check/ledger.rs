@@ -1,0 +1,44 @@
+//! Reconciles what the client received with what the trace says was computed.
+
+use super::outcome::Outcome;
+use super::steps::label;
+use crate::client::Ledger;
+use crate::trace::Trace;
+
+/// Σ context tokens = Σ prompt tokens less cached ones; Σ generation tokens = Σ (output tokens − 1).
+///
+/// The first output token of a request comes from its last prompt step. Both held in every window
+/// measured on vLLM 0.32. Under speculative decoding a step may compute more tokens than it yields:
+/// a surplus is then no contradiction, and the check does not apply.
+pub(super) fn reconcile(workers: &[&Trace], ledger: &Ledger) -> Outcome {
+    if ledger.requests.is_empty() {
+        return Outcome::NotApplicable("the client recorded no request".to_owned());
+    }
+    let (context, generation) = (ledger.context_tokens(), ledger.generation_tokens());
+    let mut complaints = Vec::new();
+    for trace in workers {
+        let totals = &trace.totals;
+        let (Some(seen_context), Some(seen_generation)) = (totals.context_tokens, totals.generation_tokens) else {
+            return Outcome::NotApplicable(format!("the evidence ({}) does not count tokens", trace.evidence.name()));
+        };
+        if speculates(trace) {
+            return Outcome::NotApplicable("speculative decoding: more tokens are computed than served".to_owned());
+        }
+        let rank = label(trace, workers.len());
+        if seen_context != context {
+            complaints.push(format!("{rank}the trace has {seen_context} context tokens, the client's prompts had {context}"));
+        }
+        if seen_generation != generation {
+            complaints.push(format!(
+                "{rank}the trace has {seen_generation} generation tokens, the client's {} output tokens require {generation} (one per request comes from its prompt)",
+                ledger.output_tokens()
+            ));
+        }
+    }
+    Outcome::from_complaints(&complaints, format!("context tokens {context}, generation tokens {generation}"))
+}
+
+/// More generation tokens than generation requests in one step.
+fn speculates(trace: &Trace) -> bool {
+    trace.steps.iter().any(|step| step.generation_tokens > step.generation_requests)
+}

@@ -1,0 +1,12 @@
+//! Decides a run directory: named checks over traces and ledger, and the verdict. Reads files only, so a
+//! run recorded on hardware is decided the same way on a laptop.
+
+mod decide;
+mod gaps;
+mod ledger;
+mod outcome;
+mod ranks;
+mod steps;
+
+pub use decide::{Decided, decide};
+pub use outcome::{Check, Outcome, Verdict};

@@ -1,0 +1,105 @@
+//! Steps: both phases present, in the order the procedure allows, nothing compiled in between.
+
+use super::outcome::Outcome;
+use crate::procedure::sequence_pattern;
+use crate::trace::{StepKind, Trace};
+
+/// Prompt and decode steps are there. Idle steps are never counted.
+pub(super) fn presence(workers: &[&Trace]) -> Outcome {
+    let mut complaints = Vec::new();
+    let mut seen = Vec::new();
+    for trace in workers {
+        let totals = &trace.totals;
+        let rank = label(trace, workers.len());
+        if trace.steps.is_empty() {
+            complaints.push(format!("{rank}no steps at all among {} events", trace.events));
+            continue;
+        }
+        if totals.prompt + totals.mixed == 0 {
+            complaints.push(format!("{rank}no prompt step"));
+        }
+        if totals.decode + totals.mixed == 0 {
+            complaints.push(format!("{rank}no decode step"));
+        }
+        seen.push(format!("{rank}prompt {}, decode {}, mixed {}", totals.prompt, totals.decode, totals.mixed));
+    }
+    Outcome::from_complaints(&complaints, seen.join("; "))
+}
+
+/// The step sequence without idle steps matches the procedure's pattern.
+pub(super) fn order(workers: &[&Trace], sequence: &str) -> Outcome {
+    let pattern = match sequence_pattern(sequence) {
+        Ok(pattern) => pattern,
+        Err(error) => return Outcome::NotApplicable(format!("the plan's sequence {sequence:?} {error}")),
+    };
+    let mut complaints = Vec::new();
+    let mut seen = Vec::new();
+    for trace in workers {
+        let rank = label(trace, workers.len());
+        let word = working_steps(trace);
+        let text = run_lengths(&word);
+        if pattern.is_match(&word) {
+            seen.push(format!("{rank}{text}"));
+        } else {
+            complaints.push(format!("{rank}the steps were {text}, expected {sequence}"));
+        }
+    }
+    Outcome::from_complaints(&complaints, format!("{} ({sequence})", seen.join("; ")))
+}
+
+/// Nothing was compiled inside the window.
+pub(super) fn recompiles(workers: &[&Trace], limit: Option<u64>) -> Outcome {
+    let Some(limit) = limit else {
+        return Outcome::NotApplicable("the procedure sets no limit".to_owned());
+    };
+    let count: u64 = workers.iter().map(|trace| trace.recompiles.in_window).sum();
+    if count > limit {
+        return Outcome::Fail(format!("{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load"));
+    }
+    Outcome::Pass(format!("{count} in the window"))
+}
+
+/// Letters of the steps that did work.
+fn working_steps(trace: &Trace) -> String {
+    let working = trace.steps.iter().filter(|step| step.kind != StepKind::Idle);
+    working.map(|step| step.kind.letter()).collect()
+}
+
+/// `PDDDDDD` as `P D{6}`.
+pub(crate) fn run_lengths(word: &str) -> String {
+    let mut runs: Vec<(char, usize)> = Vec::new();
+    for letter in word.chars() {
+        match runs.last_mut() {
+            Some((last, count)) if *last == letter => *count += 1,
+            _ => runs.push((letter, 1)),
+        }
+    }
+    if runs.is_empty() {
+        return "none".to_owned();
+    }
+    let parts = runs.into_iter().map(|(letter, count)| match count {
+        1 => letter.to_string(),
+        _ => format!("{letter}{{{count}}}"),
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+/// `rank 3: `, where there is more than one.
+pub(super) fn label(trace: &Trace, traces: usize) -> String {
+    match trace.rank {
+        Some(rank) if traces > 1 => format!("rank {rank}: "),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_read_as_the_pattern_that_matches_them() {
+        assert_eq!(run_lengths("PDDDDDD"), "P D{6}");
+        assert_eq!(run_lengths("PMDDD"), "P M D{3}");
+        assert_eq!(run_lengths(""), "none");
+    }
+}

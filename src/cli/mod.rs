@@ -1,0 +1,81 @@
+//! The command line: one file per verb. Each verb calls the library and returns an exit code.
+
+mod check;
+mod exit;
+mod inspect;
+mod plan;
+mod progress;
+mod run;
+mod setup;
+mod synth;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+use crate::lane::REEXEC;
+use crate::standin::StandinOptions;
+
+/// `cargo test` for the profiling procedures of vLLM servers.
+#[derive(Parser)]
+#[command(name = "tracegate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run procedures: boot, profile, read the trace, decide
+    Run(run::Run),
+    /// Print what would be run, with every departure from the manual and its reason
+    Plan(plan::PlanVerb),
+    /// Read traces and print steps, gaps and totals
+    Inspect(inspect::Inspect),
+    /// Decide a recorded run again
+    Check(check::CheckVerb),
+    /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
+    Standin(StandinOptions),
+    /// Write a large deterministic trace, with its true steps beside it
+    Synth(synth::Synth),
+    /// Build the environment of a lane
+    Setup(setup::Setup),
+}
+
+/// Parses the arguments of this process and runs the verb.
+#[must_use]
+pub fn main() -> ExitCode {
+    let exit = match Cli::parse().verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Plan(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Standin(options) => serve(options),
+        Verb::Synth(verb) => verb.run(),
+        Verb::Setup(verb) => verb.run(),
+    };
+    match crate::server::interrupt::heard() {
+        Some(signal) => ExitCode::from(128 + signal as u8),
+        None => exit.into(),
+    }
+}
+
+/// When this process was started by a run to be the stand-in server, serves and returns the exit
+/// code; otherwise returns `None` at once. For binaries that are no `tracegate`, such as harnesses.
+pub(crate) fn standin_if_asked() -> Option<ExitCode> {
+    std::env::var_os(REEXEC)?;
+    let exit = match Cli::parse().verb {
+        Verb::Standin(options) => serve(options),
+        _ => Exit::Usage,
+    };
+    Some(exit.into())
+}
+
+fn serve(options: StandinOptions) -> Exit {
+    match crate::standin::run(options) {
+        Ok(()) => Exit::Pass,
+        Err(error) => Exit::infrastructure(&error),
+    }
+}

@@ -1,0 +1,45 @@
+//! Progress on standard error: a spinner on a terminal, a line per phase elsewhere.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::run::Phase;
+
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    phase: Cell<Option<Phase>>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self { bar, phase: Cell::new(None) }
+    }
+
+    pub(super) fn tell(&self, phase: Phase, status: &str) {
+        let status = crate::text::inert(status, 120);
+        let text = if status.is_empty() { phase.describe().to_owned() } else { format!("{}: {status}", phase.describe()) };
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            // Without a terminal the statuses of one wait would fill a log.
+            None if self.phase.replace(Some(phase)) != Some(phase) => eprintln!("  {text}"),
+            None => {}
+        }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `tracegate run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::Exit;
+use super::progress::Progress;
+use crate::job::{Finished, Job, Unfinished};
+use crate::lane::Lane;
+use crate::procedure::{Procedure, ProcedureError, builtin, find, load_directory};
+use crate::report::table;
+use crate::run::default_parent;
+use crate::standin::Fault;
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// Names of procedures, or paths of .toml files; all when none is named
+    #[arg(value_name = "PROCEDURE")]
+    names: Vec<String>,
+    /// Where to run
+    #[arg(long, value_enum, default_value_t = Lane::Standin)]
+    lane: Lane,
+    /// Directory under which run directories are made
+    #[arg(long, value_name = "DIR", default_value_os = default_parent().as_os_str())]
+    out: PathBuf,
+    /// Read procedures from this directory instead of those that ship with tracegate
+    #[arg(long, value_name = "DIR")]
+    procedures: Option<PathBuf>,
+    /// Fault for the stand-in to play
+    #[arg(long, value_enum, value_name = "NAME")]
+    fault: Option<Fault>,
+    /// Factor on every deadline, for slow machines
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
+    deadline_scale: f64,
+}
+
+/// A factor that keeps deadlines finite and longer than nothing.
+fn positive(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    if (0.001..=1000.0).contains(&factor) { Ok(factor) } else { Err("must be between 0.001 and 1000".to_owned()) }
+}
+
+impl Run {
+    pub(super) fn run(self) -> Exit {
+        if self.fault.is_some() && self.lane != Lane::Standin {
+            return Exit::usage(&"--fault needs --lane standin: only the stand-in plays faults");
+        }
+        let procedures = match select(self.procedures.as_deref(), &self.names) {
+            Ok(procedures) => procedures,
+            Err(error) => return Exit::usage(&error),
+        };
+        if self.lane == Lane::Standin {
+            println!("lane standin: an imitation; its results prove the harness, never vLLM\n");
+        }
+        let mut exit = Exit::Pass;
+        for procedure in procedures {
+            let job = Job {
+                procedure,
+                lane: self.lane,
+                out: self.out.clone(),
+                fault: self.fault,
+                deadline_scale: self.deadline_scale,
+            };
+            exit = exit.and(run_one(&job));
+            if crate::server::interrupt::heard().is_some() {
+                break;
+            }
+        }
+        exit
+    }
+}
+
+/// The named procedures, or all of them.
+pub(super) fn select(directory: Option<&std::path::Path>, names: &[String]) -> Result<Vec<Procedure>, ProcedureError> {
+    let known = match directory {
+        Some(directory) => load_directory(directory)?,
+        None => builtin()?,
+    };
+    if names.is_empty() {
+        return Ok(known);
+    }
+    names.iter().map(|name| find(name, &known)).collect()
+}
+
+fn run_one(job: &Job) -> Exit {
+    println!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane);
+    let progress = Progress::new();
+    let finished = job.run(&|phase, status| progress.tell(phase, status));
+    progress.end();
+    match finished {
+        Ok(Finished { directory, decided }) => {
+            println!("{}", table::decided(&decided));
+            println!("run directory: {}\n", directory.path().display());
+            if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
+        }
+        Err(Unfinished { directory, error }) => {
+            let exit = Exit::infrastructure(&error);
+            println!("verdict: none (infrastructure error)");
+            if let Some(directory) = directory {
+                println!("run directory: {}\n", directory.path().display());
+            }
+            exit
+        }
+    }
+}

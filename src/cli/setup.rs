@@ -1,0 +1,34 @@
+//! `tracegate setup`.
+
+use clap::{Args, Subcommand};
+
+use super::exit::Exit;
+
+#[derive(Args)]
+pub(super) struct Setup {
+    #[command(subcommand)]
+    lane: SetupLane,
+}
+
+#[derive(Subcommand)]
+enum SetupLane {
+    /// Build a real vLLM for CPUs under the user's cache directory, with a tiny random-weight model
+    VllmCpu {
+        /// Version of vLLM
+        #[arg(long, default_value = crate::lane::vllm_cpu::DEFAULT_VLLM)]
+        vllm: String,
+    },
+}
+
+impl Setup {
+    pub(super) fn run(self) -> Exit {
+        let SetupLane::VllmCpu { vllm } = self.lane;
+        match crate::lane::setup::vllm_cpu(&vllm, &|line| eprintln!("{line}")) {
+            Ok(directory) => {
+                println!("vLLM {vllm} is ready in {}", directory.display());
+                Exit::Pass
+            }
+            Err(error) => Exit::infrastructure(&error),
+        }
+    }
+}

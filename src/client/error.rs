@@ -1,0 +1,70 @@
+//! Why a request or the profiling window failed, with the likely cause.
+
+use crate::procedure::Span;
+
+/// An infrastructure error on the client's side of the connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No answer.
+    #[error("{what}: no answer: {reason}")]
+    NoAnswer {
+        /// The call, such as `POST /start_profile`.
+        what: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("{what}: no answer within {waited} (deadline: {deadline}){hint}")]
+    Deadline {
+        /// The call.
+        what: String,
+        /// How long it was waited for.
+        waited: Span,
+        /// Key of the deadline in the procedure.
+        deadline: &'static str,
+        /// What is known about slow answers.
+        hint: &'static str,
+    },
+    /// An answer that is no success.
+    #[error("{what} answered {status}: {body}{diagnosis}")]
+    Refused {
+        /// The call.
+        what: String,
+        /// HTTP status.
+        status: u16,
+        /// The message in the body.
+        body: String,
+        /// The known cause, with a link.
+        diagnosis: String,
+    },
+    /// A success with a body that is not what vLLM sends.
+    #[error("{what} answered 200 with a body that is no completion: {reason}: {body}")]
+    Malformed {
+        /// The call.
+        what: String,
+        /// What is missing.
+        reason: String,
+        /// The body's beginning.
+        body: String,
+    },
+}
+
+/// Causes of refusals of the profiler's routes, from the issues where they were found.
+pub(crate) fn diagnosis(route: &str, status: u16, body: &str) -> String {
+    let cause = match (route, status) {
+        (_, 404) => "the profiler routes are not mounted: vLLM 0.16 and newer need --profiler-config (vllm#33536)",
+        ("/start_profile", 409) => "a session is active already: someone else profiles this server, or an earlier window was not closed",
+        _ if body.contains("Profiler is not enabled") => {
+            "the worker was not told: on Gaudi VLLM_TORCH_PROFILER_DIR is needed besides --profiler-config (vllm-gaudi#1268)"
+        }
+        _ if body.contains("profile_prefix") || body.contains("positional argument") => {
+            "the worker's profile() has an old signature: vllm-gaudi 0.17.1 to 0.19.1.post1; 0.21.0 mends it (vllm-gaudi 3e32d047)"
+        }
+        _ if body.contains("not running") => "the profiler was not running when it was stopped (vllm#51676)",
+        ("/stop_profile", 500..) => "the worker failed while it exported the trace; its log says why",
+        ("/start_profile", 500..) => "the worker failed to start the profiler; its log says why",
+        _ => return String::new(),
+    };
+    format!("\n  likely cause: {cause}")
+}

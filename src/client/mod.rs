@@ -1,0 +1,11 @@
+//! Speaks to a server over HTTP: the profiling window, completions, and the ledger of what was seen.
+
+mod completion;
+mod error;
+mod http;
+mod ledger;
+mod window;
+
+pub use error::ClientError;
+pub(crate) use http::Client;
+pub use ledger::{Ledger, Served};

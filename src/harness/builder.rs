@@ -1,0 +1,110 @@
+//! The entry point of a test binary: which procedures, which snapshots, which lanes.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use super::{meta, trial};
+use crate::lane::Lane;
+use crate::procedure::{Procedure, ProcedureError, load_directory};
+
+/// Runs every procedure of a directory on every lane, with snapshots in another directory. Relative
+/// paths start at the package's root.
+///
+/// ```no_run
+/// // harness/main.rs, with [[test]] harness = false
+/// fn main() -> std::process::ExitCode {
+///     tracegate::harness::run("procedures", "snapshots")
+/// }
+/// ```
+#[must_use]
+pub fn run(procedures: impl AsRef<Path>, snapshots: impl AsRef<Path>) -> ExitCode {
+    Harness::new(procedures, snapshots).run()
+}
+
+/// The same with choices.
+#[derive(Clone, Debug)]
+pub struct Harness {
+    procedures: PathBuf,
+    snapshots: PathBuf,
+    lanes: Vec<Lane>,
+    out: PathBuf,
+}
+
+impl Harness {
+    /// Procedures and snapshots; relative paths start at the package's root.
+    #[must_use]
+    pub fn new(procedures: impl AsRef<Path>, snapshots: impl AsRef<Path>) -> Self {
+        let root = package_root();
+        Self {
+            procedures: root.join(procedures),
+            snapshots: root.join(snapshots),
+            lanes: Lane::ALL.to_vec(),
+            out: root.join("target/tracegate/trials"),
+        }
+    }
+
+    /// Lists only trials of these lanes. Lanes that are listed and off appear as ignored.
+    #[must_use]
+    pub fn lanes(mut self, lanes: impl IntoIterator<Item = Lane>) -> Self {
+        self.lanes = lanes.into_iter().collect();
+        self
+    }
+
+    /// Keeps the run directories of failed trials elsewhere than in `target/tracegate/trials`.
+    #[must_use]
+    pub fn out(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.out = directory.into();
+        self
+    }
+
+    /// Parses the arguments, lists or runs the trials, and returns the exit code. When this process
+    /// was started to be the stand-in server, it is that instead.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        if let Some(code) = crate::cli::standin_if_asked() {
+            return code;
+        }
+        let arguments = Arguments::from_args();
+        let trials = match self.trials() {
+            Ok(trials) => trials,
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::from(2);
+            }
+        };
+        crate::server::prepare_process();
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        match crate::server::interrupt::heard() {
+            Some(signal) => ExitCode::from(128 + signal as u8),
+            None => conclusion.exit_code(),
+        }
+    }
+
+    /// Builds the list of trials. Reads the procedure files and touches nothing else: a runner may
+    /// list once per trial.
+    fn trials(&self) -> Result<Vec<Trial>, ProcedureError> {
+        let procedures = load_directory(&self.procedures)?;
+        let mut trials = Vec::new();
+        for lane in &self.lanes {
+            for procedure in &procedures {
+                trials.push(self.trial(*lane, procedure.clone()));
+            }
+        }
+        trials.extend(meta::trials(&self.snapshots, &procedures));
+        Ok(trials)
+    }
+
+    fn trial(&self, lane: Lane, procedure: Procedure) -> Trial {
+        let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
+        let (out, snapshots) = (self.out.clone(), self.snapshots.clone());
+        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots)).with_ignored_flag(!lane.is_on())
+    }
+}
+
+/// Cargo and nextest set the variable at run time, nextest to where an archive was unpacked; a
+/// binary run by hand starts where the user is.
+fn package_root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from)
+}

@@ -1,0 +1,96 @@
+//! One procedure on one lane, from probe to verdict: what the command line and the trials share.
+
+use std::path::PathBuf;
+
+use crate::check::{Decided, decide};
+use crate::lane::{self, Lane};
+use crate::plan::{Plan, resolve};
+use crate::procedure::{Procedure, Span};
+use crate::run::{Phase, RunDirectory, RunError, execute};
+use crate::snapshot::snapshot_text;
+use crate::standin::Fault;
+
+/// A procedure to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to do.
+    pub procedure: Procedure,
+    /// Where.
+    pub lane: Lane,
+    /// Directory under which the run directory is made.
+    pub out: PathBuf,
+    /// Fault for the stand-in to play.
+    pub fault: Option<Fault>,
+    /// Factor on every deadline, for slow machines.
+    pub deadline_scale: f64,
+}
+
+/// A decided run and where it is.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The run directory.
+    pub directory: RunDirectory,
+    /// Verdict and evidence.
+    pub decided: Decided,
+}
+
+/// An infrastructure error and, if it got that far, the run directory with the evidence.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unfinished {
+    /// Where the evidence is.
+    pub directory: Option<RunDirectory>,
+    /// What happened.
+    #[source]
+    pub error: RunError,
+}
+
+impl Job {
+    /// Makes the plan: probes the lane and resolves the procedure for what is there.
+    ///
+    /// # Errors
+    /// The lane lacks something, or its versions cannot be profiled.
+    pub fn plan(&self) -> Result<Plan, RunError> {
+        let site = lane::probe(self.lane)?;
+        let mut plan = resolve(&self.procedure, &site)?;
+        if let Some(fault) = self.fault {
+            plan.server.argv.extend(["--fault".to_owned(), fault.name()]);
+        }
+        let scale = |span: &mut Span| *span = Span(span.0.mul_f64(self.deadline_scale));
+        let deadlines = &mut plan.deadlines;
+        for span in [&mut deadlines.boot, &mut deadlines.request, &mut deadlines.stop, &mut deadlines.trace, &mut deadlines.shutdown] {
+            scale(span);
+        }
+        Ok(plan)
+    }
+
+    /// Runs and decides. Everything is left in the run directory, the verdict and the snapshot too.
+    ///
+    /// # Errors
+    /// The run could not answer.
+    pub fn run(&self, tell: &dyn Fn(Phase, &str)) -> Result<Finished, Unfinished> {
+        let early = |error| Unfinished { directory: None, error };
+        let plan = self.plan().map_err(early)?;
+        let directory = RunDirectory::create(&self.out, &plan).map_err(early)?;
+        match run_in(&plan, &directory, self.fault, tell) {
+            Ok(decided) => Ok(Finished { directory, decided }),
+            Err(error) => Err(Unfinished { directory: Some(directory), error }),
+        }
+    }
+}
+
+fn run_in(plan: &Plan, directory: &RunDirectory, fault: Option<Fault>, tell: &dyn Fn(Phase, &str)) -> Result<Decided, RunError> {
+    execute(plan, directory, fault, tell)?;
+    conclude(directory)
+}
+
+/// Decides a recorded run and writes `verdict.json` and `observed.snap`.
+///
+/// # Errors
+/// As [`decide`], and when the files cannot be written.
+pub fn conclude(directory: &RunDirectory) -> Result<Decided, RunError> {
+    let decided = decide(directory)?;
+    directory.write_json("verdict.json", &decided.verdict)?;
+    directory.write_text("observed.snap", &snapshot_text(&decided))?;
+    Ok(decided)
+}

@@ -1,0 +1,77 @@
+//! The gaudi lane: Intel Gaudi hardware with vLLM and its plugin. Never run on hardware by the authors.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::error::LaneError;
+use super::name::Lane;
+use super::site::{Site, Versions};
+
+pub(super) fn probe() -> Result<Site, LaneError> {
+    let missing = |what: &str, remedy: &str| LaneError::missing(Lane::Gaudi, what, remedy);
+    find_on_path("hl-smi").ok_or_else(|| {
+        missing(
+            "hl-smi is not on PATH, so there is no Gaudi driver here",
+            "run on a machine with Intel Gaudi, its driver and the Gaudi software; see docs.habana.ai, Installation Guide",
+        )
+    })?;
+    let python = find_on_path("python3")
+        .ok_or_else(|| missing("python3 is not on PATH", "install Python 3 with vLLM and vllm-gaudi"))?;
+    let versions = installed(&python).ok_or_else(|| {
+        missing(
+            "vllm and vllm-gaudi are not installed for python3 on PATH",
+            "activate the environment in which the server runs, then try again",
+        )
+    })?;
+    let mut site = assumed(versions);
+    site.launcher[0] = python.display().to_string();
+    site.hl_prof_config = find_on_path("hl-prof-config");
+    if site.hl_prof_config.is_none() {
+        return Err(missing(
+            "hl-prof-config is not on PATH",
+            "install the Gaudi profiling tools (habanalabs-graph), or set hardware_trace.hw_trace = \"on\" in the procedure to leave the step out",
+        ));
+    }
+    Ok(site)
+}
+
+/// Asks the interpreter for installed versions; importing vLLM itself would take a minute.
+fn installed(python: &PathBuf) -> Option<Versions> {
+    const SCRIPT: &str = "
+from importlib.metadata import version, PackageNotFoundError
+for name in ('vllm', 'vllm-gaudi', 'torch'):
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        pass
+";
+    let output = Command::new(python).args(["-c", SCRIPT]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let versions: Versions = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .collect();
+    (versions.contains_key("vllm") && versions.contains_key("vllm-gaudi")).then_some(versions)
+}
+
+pub(super) fn assumed(versions: Versions) -> Site {
+    Site {
+        lane: Lane::Gaudi,
+        versions,
+        launcher: ["python3", "-m", "vllm.entrypoints.openai.api_server"].map(str::to_owned).to_vec(),
+        env: BTreeMap::new(),
+        extra_args: Vec::new(),
+        model_path: None,
+        reports_port: false,
+        hl_prof_config: Some("hl-prof-config".into()),
+    }
+}
+
+/// The first executable of a name on PATH.
+fn find_on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
+}

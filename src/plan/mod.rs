@@ -1,0 +1,9 @@
+//! Procedure × lane × versions → exact commands. Every deviation from the manual is a value with a reason.
+
+mod build;
+mod model;
+mod rules;
+mod shell;
+
+pub use build::{PlanError, resolve};
+pub use model::{Adaptation, Command, Expected, Plan, PortSource};

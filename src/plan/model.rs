@@ -1,0 +1,122 @@
+//! The plan: a procedure resolved for one lane and the versions found there. Written to `plan.toml`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lane::{Lane, Versions};
+use crate::procedure::{Bound, Deadlines, Request};
+
+/// Stands for the run directory in arguments and variables until the run begins.
+pub(crate) const RUN: &str = "{run}";
+/// Stands for the server's port.
+pub(crate) const PORT: &str = "{port}";
+
+/// Everything a run needs, and everything a verdict needs later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this file's shape.
+    pub schema: u32,
+    /// Name of the procedure.
+    pub procedure: String,
+    /// The procedure in one line.
+    pub title: String,
+    /// Where it runs.
+    pub lane: Lane,
+    /// How the port is chosen.
+    pub port: PortSource,
+    /// The model name in requests, which `/v1/models` must list.
+    pub served_model: String,
+    /// The longest each part may take.
+    pub deadlines: Deadlines,
+    /// What the trace must show.
+    pub expected: Expected,
+    /// Versions the plan was made for.
+    pub versions: Versions,
+    /// Commands before the server, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepare: Vec<Command>,
+    /// The server.
+    pub server: Command,
+    /// What is sent inside the window, in order.
+    pub requests: Vec<Request>,
+    /// Where and why the plan departs from the manual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adaptations: Vec<Adaptation>,
+}
+
+/// How the server's port comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortSource {
+    /// The server takes a free one and writes it to `port` in the run directory.
+    Reported,
+    /// A free one is chosen just before the server starts.
+    Chosen,
+}
+
+/// One command: an argument vector, never a shell line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Variables set for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl Command {
+    /// The command with the run directory and the port filled in.
+    #[must_use]
+    pub fn filled(&self, run: &Path, port: Option<u16>) -> Self {
+        let port = port.unwrap_or(0).to_string();
+        let run = run.display().to_string();
+        let fill = |text: &String| text.replace(RUN, &run).replace(PORT, &port);
+        Self {
+            argv: self.argv.iter().map(fill).collect(),
+            env: self.env.iter().map(|(key, value)| (key.clone(), fill(value))).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::shell::line(self))
+    }
+}
+
+/// What a run must leave and show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Worker traces: one for each rank.
+    pub ranks: u32,
+    /// A front-end trace.
+    pub frontend: bool,
+    /// Pattern of the step sequence, idle steps left out.
+    pub sequence: String,
+    /// Compilations allowed in the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_recompiles: Option<u64>,
+    /// Bounds of the step gaps by pair.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gaps: BTreeMap<String, Bound>,
+}
+
+/// One departure from the manual.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adaptation {
+    /// What the manual has.
+    pub manual: String,
+    /// What the plan has instead.
+    pub planned: String,
+    /// Why.
+    pub reason: String,
+    /// Where that is known from.
+    pub source: String,
+}

@@ -1,0 +1,14 @@
+//! What a manual says, as data: the TOML model of a procedure and its validation. Knows no lane's commands.
+
+mod error;
+mod library;
+mod model;
+mod validate;
+
+pub use error::ProcedureError;
+pub use library::{builtin, find, load_directory};
+pub use model::{
+    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, Manual, Procedure, Profiler, ProfilerKind, Request,
+    Server, Span,
+};
+pub(crate) use validate::sequence_pattern;

@@ -1,0 +1,227 @@
+//! The shape of a procedure file. Every key is here; a key that is not here is an error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::lane::Lane;
+
+/// One documented way to profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Procedure {
+    /// Name of the file and of the trial: lower case, digits and `_`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Where the manual says it.
+    pub manual: Manual,
+    /// Hardware tracing, set through `hl-prof-config`; only Gaudi has it.
+    pub hardware_trace: HardwareTrace,
+    /// The profiler to enable.
+    pub profiler: Profiler,
+    /// The server to boot.
+    pub server: Server,
+    /// What is sent between start and stop.
+    pub load: Load,
+    /// How long each part may take.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+    /// What the trace must show.
+    pub expect: Expect,
+    /// Bounds of the step gaps by lane, then by pair (`decode_to_decode`).
+    #[serde(default)]
+    pub gaps: BTreeMap<Lane, BTreeMap<String, Bound>>,
+}
+
+/// The manual's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manual {
+    /// Project and file.
+    pub document: String,
+    /// Heading.
+    pub section: String,
+}
+
+/// `hl-prof-config --use-template TEMPLATE --hw-trace off`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareTrace {
+    /// Template name given to `hl-prof-config`.
+    pub template: String,
+    /// `off` runs the step; `on` leaves it out and keeps the hardware trace.
+    pub hw_trace: HwTrace,
+}
+
+/// Whether the hardware trace is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HwTrace {
+    /// Keep it.
+    On,
+    /// Switch it off, as the manual advises.
+    Off,
+}
+
+/// How profiling is enabled; the plan turns it into flags and variables for the version found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profiler {
+    /// Kind of profiler.
+    pub kind: ProfilerKind,
+    /// Python stacks in the trace; vLLM's default (on) where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with_stack: Option<bool>,
+}
+
+/// Kinds of profiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProfilerKind {
+    /// PyTorch's, through `/start_profile` and `/stop_profile`.
+    Torch,
+}
+
+/// The server's flags and environment, as the manual writes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `--model`, also the name in requests.
+    pub model: String,
+    /// `--tensor-parallel-size`: ranks, each with a trace.
+    #[serde(default = "one")]
+    pub tensor_parallel_size: u32,
+    /// `--max-num-seqs`: largest batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<u32>,
+    /// `--dtype`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+    /// `--max-model-len`: most tokens of one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u32>,
+    /// Further flags, passed as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What is sent inside the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// Completions, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request: Vec<Request>,
+}
+
+/// One `POST /v1/completions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Text of the prompt.
+    pub prompt: String,
+    /// Output tokens at most.
+    pub max_tokens: u32,
+    /// Sampling temperature, always sent: the default changed between versions and changes the trace.
+    pub temperature: f64,
+}
+
+/// The longest each part of a run may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    /// From spawn to the first healthy answer, warm-up included.
+    pub boot: Span,
+    /// One request, and `/start_profile`.
+    pub request: Span,
+    /// `/stop_profile`; 47 s were measured for one request, more than 20 min reported (vllm#22748).
+    pub stop: Span,
+    /// From the accepted stop to complete trace files.
+    pub trace: Span,
+    /// From SIGTERM to the end of every process.
+    pub shutdown: Span,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Span(Duration::from_secs(60 * minutes));
+        Self {
+            boot: minutes(15),
+            request: minutes(5),
+            stop: minutes(10),
+            trace: minutes(5),
+            shutdown: minutes(1),
+        }
+    }
+}
+
+/// What the trace must show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// A front-end trace (`*.async_llm.*`) is expected where the version writes one.
+    #[serde(default)]
+    pub frontend: bool,
+    /// The steps in order as a pattern over `P`, `D`, `M`, idle steps left out: `P D{6}`.
+    pub sequence: String,
+    /// Compilations allowed inside the window; not checked where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_recompiles: Option<u64>,
+}
+
+/// Bounds of a gap; both ends are allowed values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// Smallest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<Span>,
+    /// Largest.
+    pub max: Span,
+}
+
+/// A span of time, written `250us`, `10ms`, `30s`, `10m` in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", humantime::format_duration(self.0))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time with its unit, such as \"250us\", \"10ms\" or \"10m\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                humantime::parse_duration(text)
+                    .map(Span)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}

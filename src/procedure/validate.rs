@@ -1,0 +1,129 @@
+//! What serde cannot say: values that have the right type and cannot be meant.
+
+use regex_lite::Regex;
+
+use super::model::{Procedure, Request};
+
+/// A refused key and the reason.
+pub(crate) type Complaint = (String, String);
+
+/// The first impossible value, if there is one.
+pub(crate) fn complaint(procedure: &Procedure) -> Option<Complaint> {
+    name(procedure)
+        .or_else(|| server(procedure))
+        .or_else(|| load(procedure))
+        .or_else(|| deadlines(procedure))
+        .or_else(|| expect(procedure))
+        .or_else(|| gaps(procedure))
+}
+
+fn say(key: impl Into<String>, message: impl Into<String>) -> Option<Complaint> {
+    Some((key.into(), message.into()))
+}
+
+fn name(procedure: &Procedure) -> Option<Complaint> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let name = &procedure.name;
+    if name.is_empty() || !name.bytes().all(fits) {
+        return say("name", format!("{name:?} must be lower-case letters, digits and _ (it names files and trials)"));
+    }
+    None
+}
+
+fn server(procedure: &Procedure) -> Option<Complaint> {
+    let server = &procedure.server;
+    if server.model.trim().is_empty() {
+        return say("server.model", "must name a model");
+    }
+    if !(1..=1024).contains(&server.tensor_parallel_size) {
+        return say("server.tensor_parallel_size", "must be between 1 and 1024 ranks");
+    }
+    if server.max_num_seqs == Some(0) {
+        return say("server.max_num_seqs", "must be at least 1");
+    }
+    if server.max_model_len.is_some_and(|tokens| tokens < 2) {
+        return say("server.max_model_len", "must be at least 2: one prompt token and one output token");
+    }
+    let bad = server.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0']))?;
+    say("server.env", format!("{bad:?} cannot be the name of an environment variable"))
+}
+
+fn load(procedure: &Procedure) -> Option<Complaint> {
+    let requests = &procedure.load.request;
+    if requests.is_empty() {
+        return say("load", "needs at least one [[load.request]]: a window without load has no steps");
+    }
+    requests.iter().enumerate().find_map(|(index, request)| {
+        let (key, message) = request_complaint(request, procedure.server.max_model_len)?;
+        say(format!("load.request[{index}].{key}"), message)
+    })
+}
+
+fn request_complaint(request: &Request, longest: Option<u32>) -> Option<(&'static str, String)> {
+    if request.prompt.is_empty() {
+        return Some(("prompt", "must not be empty".to_owned()));
+    }
+    if request.max_tokens == 0 {
+        return Some(("max_tokens", "must be at least 1".to_owned()));
+    }
+    if let Some(longest) = longest
+        && request.max_tokens >= longest
+    {
+        let message = format!("{} leaves no room for the prompt within server.max_model_len = {longest}", request.max_tokens);
+        return Some(("max_tokens", message));
+    }
+    if !(0.0..=2.0).contains(&request.temperature) {
+        return Some(("temperature", "must be between 0 and 2".to_owned()));
+    }
+    None
+}
+
+fn deadlines(procedure: &Procedure) -> Option<Complaint> {
+    let deadlines = &procedure.deadlines;
+    [
+        ("boot", deadlines.boot),
+        ("request", deadlines.request),
+        ("stop", deadlines.stop),
+        ("trace", deadlines.trace),
+        ("shutdown", deadlines.shutdown),
+    ]
+    .into_iter()
+    .find(|(_, span)| span.0.is_zero())
+    .and_then(|(key, _)| say(format!("deadlines.{key}"), "must be longer than nothing"))
+}
+
+fn expect(procedure: &Procedure) -> Option<Complaint> {
+    let error = sequence_pattern(&procedure.expect.sequence).err()?;
+    say("expect.sequence", error)
+}
+
+fn gaps(procedure: &Procedure) -> Option<Complaint> {
+    for (lane, pairs) in &procedure.gaps {
+        for (pair, bound) in pairs {
+            let key = format!("gaps.{lane}.{pair}");
+            let kinds = ["prompt", "decode", "mixed"];
+            let known = pair
+                .split_once("_to_")
+                .is_some_and(|(from, to)| kinds.contains(&from) && kinds.contains(&to));
+            if !known {
+                return say(key, "a pair is FROM_to_TO with prompt, decode or mixed, such as decode_to_decode");
+            }
+            if bound.min.is_some_and(|min| min > bound.max) {
+                return say(key, "min is larger than max");
+            }
+        }
+    }
+    None
+}
+
+/// The pattern of `expect.sequence`, anchored at both ends. Blanks are for reading only.
+pub(crate) fn sequence_pattern(sequence: &str) -> Result<Regex, String> {
+    let pattern: String = sequence.split_whitespace().collect();
+    if pattern.is_empty() {
+        return Err("must not be empty; write for example \"P D{6}\"".to_owned());
+    }
+    if let Some(odd) = pattern.chars().find(|c| c.is_alphabetic() && !"PDMU".contains(*c)) {
+        return Err(format!("{odd:?} is no kind of step: P prompt, D decode, M mixed, U unclassified"));
+    }
+    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| format!("is no pattern: {error}"))
+}

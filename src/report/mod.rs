@@ -1,0 +1,6 @@
+//! Results for people: text tables and Markdown. Decides nothing.
+
+mod markdown;
+pub(crate) mod table;
+
+pub(crate) use markdown::inspect_markdown;

@@ -1,0 +1,163 @@
+//! Text tables for terminals and logs.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::check::{Decided, Verdict};
+use crate::time::Nanos;
+use crate::trace::{GapSummary, Step, Trace, TraceRole};
+
+/// Steps shown of a long trace: the first and the last ones.
+const FIRST_STEPS: usize = 30;
+const LAST_STEPS: usize = 10;
+
+/// Everything a person wants to see of a decided run.
+pub(crate) fn decided(decided: &Decided) -> String {
+    let mut text = String::new();
+    for trace in &decided.traces {
+        text += &trace_summary(trace);
+        text.push('\n');
+    }
+    let ledger = &decided.ledger;
+    text += &format!(
+        "ledger  requests {}, context tokens {}, generation tokens {} (output tokens {})\n\n",
+        ledger.requests.len(),
+        ledger.context_tokens(),
+        ledger.generation_tokens(),
+        ledger.output_tokens()
+    );
+    text += &checks(&decided.verdict);
+    text
+}
+
+/// One line per check, failures marked, and the verdict.
+pub(crate) fn checks(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for check in &verdict.checks {
+        text += &format!("{:<5} {:<11} {}\n", check.outcome.word(), check.name, check.outcome.detail());
+    }
+    let failed: Vec<&str> = verdict.failed().map(|check| check.name.as_str()).collect();
+    text += &match failed.as_slice() {
+        [] => "verdict: pass".to_owned(),
+        names => format!("verdict: FAIL ({})", names.join(", ")),
+    };
+    text
+}
+
+/// A trace: what it is, its steps, its gaps, its totals, its problems.
+pub(crate) fn trace_summary(trace: &Trace) -> String {
+    let mut text = format!("{}\n", headline(trace));
+    if !trace.steps.is_empty() {
+        text += &format!("{}\n", steps(&trace.steps));
+        text += &format!("{}\n", totals(trace));
+    }
+    if !trace.gaps.is_empty() {
+        text += &format!("{}\n", gaps(&trace.gaps));
+    }
+    for problem in &trace.problems {
+        text += &format!(
+            "problem {} x{} at byte {}: {}\n",
+            problem.code.code(),
+            problem.count,
+            problem.offset,
+            crate::text::inert(&problem.detail, 200)
+        );
+    }
+    text
+}
+
+fn headline(trace: &Trace) -> String {
+    let role = match trace.role {
+        TraceRole::Worker => "worker",
+        TraceRole::Frontend => "frontend",
+    };
+    let mut parts = vec![role.to_owned()];
+    if let Some(rank) = trace.rank {
+        let of = trace.world_size.map_or_else(String::new, |size| format!(" of {size}"));
+        parts.push(format!("rank {rank}{of}"));
+    }
+    if let Some(version) = &trace.vllm_version {
+        parts.push(format!("vLLM {}", crate::text::inert(version, 40)));
+    }
+    parts.push(format!("{} events", trace.events));
+    parts.push(format!("evidence {}", trace.evidence.name()));
+    format!("{}\n  {}", crate::text::inert(&trace.file, 300), parts.join(", "))
+}
+
+pub(super) fn totals(trace: &Trace) -> String {
+    let totals = &trace.totals;
+    let mut parts: Vec<String> = [
+        ("prompt", totals.prompt),
+        ("decode", totals.decode),
+        ("mixed", totals.mixed),
+        ("idle", totals.idle),
+        ("unclassified", totals.unclassified),
+    ]
+    .into_iter()
+    .filter(|(name, count)| *count > 0 || matches!(*name, "prompt" | "decode" | "idle"))
+    .map(|(name, count)| format!("{name} {count}"))
+    .collect();
+    for (name, tokens) in [("context", totals.context_tokens), ("generation", totals.generation_tokens)] {
+        parts.push(format!("{name} tokens {}", tokens.map_or_else(|| "unknown".to_owned(), |n| n.to_string())));
+    }
+    format!("totals  {}", parts.join(", "))
+}
+
+fn steps(steps: &[Step]) -> Table {
+    let mut table = table(["step", "kind", "context", "generation", "start", "duration", "gap"]);
+    let hidden = steps.len().saturating_sub(FIRST_STEPS + LAST_STEPS);
+    for step in steps {
+        if hidden > 0 && (FIRST_STEPS..FIRST_STEPS + hidden).contains(&step.index) {
+            if step.index == FIRST_STEPS {
+                table.add_row([format!("… {hidden} more"), "…".to_owned()]);
+            }
+            continue;
+        }
+        table.add_row([
+            step.index.to_string(),
+            step.kind.to_string(),
+            batch(step.context_requests, step.context_tokens),
+            batch(step.generation_requests, step.generation_tokens),
+            step.start_ns.to_string(),
+            step.duration_ns.to_string(),
+            step.gap_ns.map_or_else(String::new, |gap| gap.to_string()),
+        ]);
+    }
+    right_align(&mut table, 2);
+    table
+}
+
+/// `requests (tokens)`.
+pub(super) fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
+    match (requests, tokens) {
+        (Some(0), _) => String::new(),
+        (Some(requests), Some(tokens)) => format!("{requests} ({tokens})"),
+        (Some(requests), None) => requests.to_string(),
+        (None, _) => "?".to_owned(),
+    }
+}
+
+fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
+    let mut table = table(["step gap", "count", "min", "p50", "p90", "max"]);
+    for (pair, summary) in gaps {
+        let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns].map(|time: Nanos| time.to_string());
+        let mut row = vec![pair.replace('_', " "), summary.count.to_string()];
+        row.extend(times);
+        table.add_row(row);
+    }
+    right_align(&mut table, 1);
+    table
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+}
+
+fn right_align(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}

@@ -1,0 +1,150 @@
+//! The run directory: everything one run left, enough to decide again without a server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::RunError;
+use super::record::RunRecord;
+use crate::client::{Ledger, Served};
+use crate::plan::Plan;
+
+/// A run directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    /// Makes a fresh directory `PARENT/LANE/PROCEDURE-N`, N being the first free number.
+    ///
+    /// # Errors
+    /// It cannot be made, or its path cannot stand inside the JSON of `--profiler-config`.
+    pub fn create(parent: &Path, plan: &Plan) -> Result<Self, RunError> {
+        let lane = std::path::absolute(parent).map_err(|error| RunError::directory(parent, error))?.join(plan.lane.name());
+        std::fs::create_dir_all(&lane).map_err(|error| RunError::directory(&lane, error))?;
+        let odd = |c: char| c.is_control() || c == '"' || c == '\\';
+        if lane.to_str().is_none_or(|text| text.contains(odd)) {
+            let reason = "the path must be UTF-8 without quotes, backslashes and control characters: it becomes part of JSON";
+            return Err(RunError::directory(lane, reason));
+        }
+        for number in 1u32.. {
+            let path = lane.join(format!("{}-{number}", plan.procedure));
+            match std::fs::create_dir(&path) {
+                Ok(()) => {
+                    for inner in ["traces", "home", "cwd"] {
+                        let inner = path.join(inner);
+                        std::fs::create_dir(&inner).map_err(|error| RunError::directory(&inner, error))?;
+                    }
+                    return Ok(Self(path));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(RunError::directory(path, error)),
+            }
+        }
+        Err(RunError::directory(lane, "no free number"))
+    }
+
+    /// An existing run directory.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        if path.join("run.json").is_file() && path.join("plan.toml").is_file() {
+            return Ok(Self(path.to_owned()));
+        }
+        Err(RunError::directory(path, "is no run directory: run.json or plan.toml is missing"))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the traces are.
+    #[must_use]
+    pub fn traces(&self) -> PathBuf {
+        self.0.join("traces")
+    }
+
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<(), RunError> {
+        let path = self.0.join(name);
+        let write = || -> std::io::Result<()> {
+            // Beside and renamed: a reader finds the old file or the new one, never a half.
+            let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+            file.write_all(text.as_bytes())?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|error| RunError::directory(&path, error))
+    }
+
+    pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+        let text = serde_json::to_string_pretty(value).map_err(|error| RunError::directory(self.0.join(name), error))?;
+        self.write_text(name, &(text + "\n"))
+    }
+
+    pub(crate) fn write_plan(&self, plan: &Plan) -> Result<(), RunError> {
+        let text = toml::to_string_pretty(plan).map_err(|error| RunError::directory(self.0.join("plan.toml"), error))?;
+        self.write_text("plan.toml", &text)?;
+        self.write_text("plan.sh", &plan.to_script())
+    }
+
+    /// Appends one served request; what was served before a crash stays.
+    pub(crate) fn append_served(&self, served: &Served) -> Result<(), RunError> {
+        let path = self.0.join("client.jsonl");
+        let append = || -> std::io::Result<()> {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            let line = serde_json::to_string(served)?;
+            writeln!(file, "{line}")
+        };
+        append().map_err(|error| RunError::directory(&path, error))
+    }
+
+    /// The plan that was run.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn plan(&self) -> Result<Plan, RunError> {
+        let path = self.0.join("plan.toml");
+        let text = read(&path)?;
+        toml::from_str(&text).map_err(|error| RunError::directory(path, error))
+    }
+
+    /// What happened.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn record(&self) -> Result<RunRecord, RunError> {
+        self.read_json("run.json")
+    }
+
+    /// What the client saw.
+    ///
+    /// # Errors
+    /// The file is missing, or a line is damaged.
+    pub fn ledger(&self) -> Result<Ledger, RunError> {
+        let path = self.0.join("client.jsonl");
+        let text = read(&path)?;
+        let requests = text
+            .lines()
+            .enumerate()
+            .map(|(number, line)| {
+                serde_json::from_str(line)
+                    .map_err(|error| RunError::directory(&path, format!("line {}: {error}", number + 1)))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Ledger { requests })
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
+        let path = self.0.join(name);
+        let text = read(&path)?;
+        serde_json::from_str(&text).map_err(|error| RunError::directory(path, error))
+    }
+}
+
+fn read(path: &Path) -> Result<String, RunError> {
+    std::fs::read_to_string(path).map_err(|error| RunError::directory(path, error))
+}

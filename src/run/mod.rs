@@ -1,0 +1,13 @@
+//! One execution of a plan: boots, profiles, sends, collects. Leaves a run directory and decides nothing.
+
+mod directory;
+mod error;
+mod execute;
+mod record;
+mod traces;
+
+pub use directory::RunDirectory;
+pub use error::RunError;
+pub(crate) use execute::default_parent;
+pub use execute::execute;
+pub use record::{Phase, RunRecord, RunState};

@@ -1,0 +1,103 @@
+//! `run.json`: what happened when, written as it happens, so that an aborted run says how far it came.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Command;
+use crate::server::Shutdown;
+use crate::time::Nanos;
+
+/// Parts of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Commands before the server.
+    Prepare,
+    /// The server starts and warms up.
+    Boot,
+    /// `/start_profile`.
+    Start,
+    /// The requests.
+    Load,
+    /// `/stop_profile`.
+    Stop,
+    /// Trace files become complete.
+    Trace,
+    /// The server ends.
+    Shutdown,
+}
+
+impl Phase {
+    /// What is waited for, for progress lines.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Prepare => "preparing",
+            Self::Boot => "booting the server",
+            Self::Start => "opening the profiling window",
+            Self::Load => "sending requests",
+            Self::Stop => "closing the profiling window",
+            Self::Trace => "waiting for complete traces",
+            Self::Shutdown => "ending the server",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It has not; or the process was killed.
+    Incomplete,
+    /// Everything was done; a verdict is possible.
+    Complete,
+    /// An infrastructure error.
+    Error,
+}
+
+/// One phase and when it began and ended, on the Unix clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: Phase,
+    /// Begin.
+    pub start_ns: Nanos,
+    /// End; absent while it runs.
+    pub end_ns: Option<Nanos>,
+}
+
+/// The contents of `run.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this file's shape.
+    pub schema: u32,
+    /// Version of tracegate that ran.
+    pub tracegate: String,
+    /// How it ended.
+    pub state: RunState,
+    /// The infrastructure error, if there was one.
+    pub error: Option<String>,
+    /// The server's command as it was run.
+    pub server: Option<Command>,
+    /// Phases in order.
+    pub phases: Vec<PhaseTime>,
+    /// How the server ended.
+    pub shutdown: Option<Shutdown>,
+    /// The fault that the stand-in was asked to play.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<crate::standin::Fault>,
+}
+
+impl RunRecord {
+    pub(crate) fn begun() -> Self {
+        Self {
+            schema: 1,
+            tracegate: env!("CARGO_PKG_VERSION").to_owned(),
+            state: RunState::Incomplete,
+            error: None,
+            server: None,
+            phases: Vec::new(),
+            shutdown: None,
+            fault: None,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Why a server could not be used, with the evidence.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::procedure::Span;
+
+/// The end of a server's log, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogTail {
+    /// The whole log.
+    pub path: PathBuf,
+    /// Its last lines, control characters escaped.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for LogTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines.is_empty() {
+            return write!(f, "the log is empty: {}", self.path.display());
+        }
+        writeln!(f, "last lines of {}:", self.path.display())?;
+        let lines: Vec<String> = self.lines.iter().map(|line| format!("  | {line}")).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// An infrastructure error of a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The program could not be started.
+    #[error("cannot run {program:?}: {source} (is it installed and on your PATH?)")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A command before the server failed.
+    #[error("the preparing command `{command}` failed: {status}\n{output}")]
+    Prepare {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A file of the run could not be written.
+    #[error("cannot write {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// No free port.
+    #[error("no free port on 127.0.0.1: {0}")]
+    NoPort(std::io::Error),
+    /// The server ended while it was needed.
+    #[error("the server ended {during}: {status}\n{log}")]
+    Exited {
+        /// What was going on.
+        during: &'static str,
+        /// Exit status or signal.
+        status: String,
+        /// The end of its log.
+        log: LogTail,
+    },
+    /// The server did not become ready.
+    #[error("the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure")]
+    NotReady {
+        /// How long it was waited for.
+        waited: Span,
+        /// The last status seen.
+        last: String,
+        /// The end of its log.
+        log: LogTail,
+    },
+    /// Something else answers on the port.
+    #[error("127.0.0.1:{port} is answered by another server: {found}")]
+    Foreign {
+        /// The port.
+        port: u16,
+        /// What it is.
+        found: String,
+    },
+    /// The server is up without profiler routes.
+    #[error("the server has no /start_profile route, so nothing would be profiled: {hint}\n{log}")]
+    NoProfiler {
+        /// What usually causes that.
+        hint: &'static str,
+        /// The end of its log.
+        log: LogTail,
+    },
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,55 @@
+//! The server's log file: its last lines and the lines that decide early.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::error::LogTail;
+
+/// Lines shown in messages.
+const LINES: usize = 40;
+/// Bytes looked at for them.
+const TAIL: u64 = 16 << 10;
+
+/// The end of a log. A log that cannot be read has no lines.
+pub(crate) fn tail(path: &Path) -> LogTail {
+    let lines = read_tail(path).map(|text| last_lines(&text)).unwrap_or_default();
+    LogTail { path: path.to_owned(), lines }
+}
+
+fn read_tail(path: &Path) -> std::io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn last_lines(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| crate::text::inert(line, 400)).collect()
+}
+
+/// True when the log has a text; the whole log is read, which at boot is some hundred lines.
+pub(crate) fn contains(path: &Path, text: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_last_lines_without_control_characters() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.log");
+        let text: String = (0..100).map(|n| format!("line {n} \x1b[31mred\n")).collect();
+        fs::write(&path, text).unwrap();
+        let tail = tail(&path);
+        assert_eq!(tail.lines.len(), LINES);
+        assert_eq!(tail.lines[39], "line 99 \u{fffd}[31mred");
+        assert!(contains(&path, "line 7 "));
+        assert!(!contains(&path, "line 100"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Builds the reviewed text. One fact a line, no durations, ids, addresses, line numbers or host names.
+
+use std::fmt::Write;
+
+use crate::check::Decided;
+use crate::trace::{Step, StepKind, Trace};
+
+/// The text of one run's structure. Equal texts mean equal structure.
+#[must_use]
+pub fn snapshot_text(decided: &Decided) -> String {
+    let mut text = format!(
+        "tracegate-snapshot 1\nprocedure {}\nlane {}\n",
+        decided.plan.procedure, decided.plan.lane
+    );
+    let ledger = &decided.ledger;
+    let prompts: u64 = ledger.requests.iter().map(|served| served.prompt_tokens).sum();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "\n[ledger]\nrequests {}\nprompt_tokens {prompts}\noutput_tokens {}\n",
+        ledger.requests.len(),
+        ledger.output_tokens()
+    );
+    for trace in decided.workers() {
+        write_rank(&mut text, trace);
+    }
+    text
+}
+
+fn write_rank(text: &mut String, trace: &Trace) {
+    let rank = trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
+    let _ = write!(text, "\n[rank {rank}]\nevidence {}\n", trace.evidence.name());
+    let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
+    let mut rest = working.as_slice();
+    while let Some((first, _)) = rest.split_first() {
+        let label = describe(first);
+        let same = rest.iter().take_while(|step| describe(step) == label).count();
+        let times = if same > 1 { format!(" x{same}") } else { String::new() };
+        let _ = writeln!(text, "step {label}{times}");
+        rest = &rest[same..];
+    }
+    let count = |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
+    let _ = write!(
+        text,
+        "context_tokens {}\ngeneration_tokens {}\nrecompiles {}\n",
+        count(trace.totals.context_tokens),
+        count(trace.totals.generation_tokens),
+        trace.recompiles.in_window
+    );
+    for problem in &trace.problems {
+        let _ = writeln!(text, "problem {}", problem.code.code());
+    }
+}
+
+fn describe(step: &Step) -> String {
+    let part = |requests: Option<u64>, tokens: Option<u64>| match (requests, tokens) {
+        (Some(requests), Some(tokens)) => format!("{requests}({tokens})"),
+        (Some(requests), None) => requests.to_string(),
+        _ => "?".to_owned(),
+    };
+    format!(
+        "{} context {} generation {}",
+        step.kind,
+        part(step.context_requests, step.context_tokens),
+        part(step.generation_requests, step.generation_tokens)
+    )
+}

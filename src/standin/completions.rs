@@ -1,0 +1,198 @@
+//! `POST /v1/completions`, plain and streaming. The text is empty: nothing is computed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::api::{App, parse};
+use super::engine::{Command, Request, Token};
+use super::error::ApiError;
+use super::tokenizer;
+
+/// The fields that change what is answered; all others are accepted and ignored.
+#[derive(Deserialize)]
+struct Asked {
+    model: Option<String>,
+    prompt: Option<Prompt>,
+    max_tokens: Option<i64>,
+    #[serde(default)]
+    stream: bool,
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Prompt {
+    Text(String),
+    Ids(Vec<u32>),
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+/// vLLM's default when a request does not say.
+const DEFAULT_MAX_TOKENS: i64 = 16;
+
+pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Result<Response, ApiError> {
+    let asked: Asked = parse(&body)?;
+    let model = app.options.model_name();
+    if let Some(name) = asked.model.as_deref()
+        && name != model
+    {
+        return Err(ApiError::unknown_model(name, model));
+    }
+    let (prompt_tokens, max_tokens) = lengths(&asked, u64::from(app.options.max_model_len))?;
+    let (tokens, from_engine) = mpsc::unbounded_channel();
+    let call = Call::new(Arc::clone(&app), prompt_tokens);
+    let request = Request { prompt_tokens, max_tokens, tokens };
+    app.commands
+        .send(Command::Submit(request))
+        .map_err(|_| ApiError::internal("EngineDeadError"))?;
+    if asked.stream {
+        let usage = asked.stream_options.is_some_and(|options| options.include_usage);
+        return Ok(stream_answer(call, from_engine, usage));
+    }
+    plain_answer(call, from_engine).await
+}
+
+fn lengths(asked: &Asked, longest: u64) -> Result<(u64, u64), ApiError> {
+    let prompt_tokens = match &asked.prompt {
+        Some(Prompt::Text(text)) => tokenizer::encode(text).len() as u64,
+        Some(Prompt::Ids(ids)) => ids.len() as u64,
+        None => 0,
+    };
+    if prompt_tokens == 0 {
+        let message = "Either prompt or prompt_embeds must be provided and non-empty. (parameter=prompt)";
+        return Err(ApiError::bad_request(message, "prompt"));
+    }
+    let asked_tokens = asked.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
+    let Some(max_tokens) = u64::try_from(asked_tokens).ok().filter(|tokens| *tokens > 0) else {
+        let message = format!(
+            "max_tokens must be at least 1, got {asked_tokens}. (parameter=max_tokens, value={asked_tokens})"
+        );
+        return Err(ApiError::bad_request(message, "max_tokens"));
+    };
+    if prompt_tokens + max_tokens > longest {
+        let message = format!(
+            "max_tokens={max_tokens} cannot be greater than max_model_len={longest} less {prompt_tokens} prompt tokens. Please request fewer output tokens. (parameter=max_tokens, value={max_tokens})"
+        );
+        return Err(ApiError::bad_request(message, "max_tokens"));
+    }
+    Ok((prompt_tokens, max_tokens))
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// One request being answered; counts itself out when it ends, however it ends.
+struct Call {
+    app: Arc<App>,
+    id: String,
+    created: u64,
+    prompt_tokens: u64,
+    generated: u64,
+}
+
+impl Call {
+    fn new(app: Arc<App>, prompt_tokens: u64) -> Self {
+        app.in_flight.fetch_add(1, Ordering::Relaxed);
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let id = format!("cmpl-{:016x}", NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        Self { app, id, created, prompt_tokens, generated: 0 }
+    }
+
+    fn body(&self, choices: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "text_completion", "created": self.created,
+            "model": self.app.options.model_name(), "choices": choices,
+        })
+    }
+
+    fn choice(finish_reason: Option<&str>) -> Value {
+        json!([{
+            "index": 0, "text": "", "logprobs": null, "finish_reason": finish_reason,
+            "stop_reason": null, "token_ids": null, "prompt_token_ids": null,
+        }])
+    }
+
+    fn usage(&self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt_tokens,
+            "total_tokens": self.prompt_tokens + self.generated,
+            "completion_tokens": self.generated,
+            "prompt_tokens_details": null,
+        })
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.app.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.app.served.fetch_add(1, Ordering::Relaxed);
+        self.app.prompt_tokens.fetch_add(self.prompt_tokens, Ordering::Relaxed);
+        self.app.generation_tokens.fetch_add(self.generated, Ordering::Relaxed);
+    }
+}
+
+async fn plain_answer(mut call: Call, mut tokens: mpsc::UnboundedReceiver<Token>) -> Result<Response, ApiError> {
+    loop {
+        let token = tokens.recv().await.ok_or_else(|| ApiError::internal("EngineDeadError"))?;
+        call.generated += 1;
+        if token.last {
+            break;
+        }
+    }
+    let mut body = call.body(&Call::choice(Some("length")));
+    body["usage"] = call.usage();
+    Ok(Json(body).into_response())
+}
+
+/// What is still to be sent on a stream.
+enum Rest {
+    Tokens,
+    Usage,
+    Done,
+    Nothing,
+}
+
+fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool) -> Response {
+    let chunks = stream::unfold((call, tokens, Rest::Tokens), move |(mut call, mut tokens, rest)| async move {
+        let (text, rest) = match rest {
+            Rest::Tokens => {
+                let token = tokens.recv().await?;
+                call.generated += 1;
+                let reason = token.last.then_some("length");
+                let next = match (token.last, usage) {
+                    (false, _) => Rest::Tokens,
+                    (true, true) => Rest::Usage,
+                    (true, false) => Rest::Done,
+                };
+                (call.body(&Call::choice(reason)).to_string(), next)
+            }
+            Rest::Usage => {
+                let mut body = call.body(&json!([]));
+                body["usage"] = call.usage();
+                (body.to_string(), Rest::Done)
+            }
+            Rest::Done => ("[DONE]".to_owned(), Rest::Nothing),
+            Rest::Nothing => return None,
+        };
+        let chunk = Ok::<_, Infallible>(Bytes::from(format!("data: {text}\n\n")));
+        Some((chunk, (call, tokens, rest)))
+    });
+    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
+    (headers, Body::from_stream(chunks)).into_response()
+}

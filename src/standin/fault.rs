@@ -1,0 +1,59 @@
+//! Faults the stand-in can play: each makes one lie that one detector must find.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A fault of the server or of its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// The trace lacks one decode step that the client was served.
+    DropDecode,
+    /// One decode step stands twice in the trace.
+    DuplicateStep,
+    /// The trace has no prompt step.
+    MissingPrompt,
+    /// The first decode step stands before the prompt step.
+    ReorderSteps,
+    /// The gaps between steps are thirty times as long.
+    LongGaps,
+    /// The worker trace file ends in the middle of the gzip stream.
+    TruncatedTrace,
+    /// The worker trace stops in the middle of its JSON, in a whole gzip stream.
+    InvalidJson,
+    /// The worker trace has no bytes.
+    EmptyTrace,
+    /// Only the front end writes a trace.
+    FrontendOnly,
+    /// One rank of several writes no trace; with one rank there is no worker trace at all.
+    MissingRank,
+    /// `/health` answers 503 for ever.
+    NeverHealthy,
+    /// The process ends with status 1 while it boots.
+    ExitDuringBoot,
+    /// `/start_profile` and `/stop_profile` are not there, as without `--profiler-config`.
+    NoProfileRoutes,
+    /// `/start_profile` answers 409: a session is active already.
+    AlreadyActive,
+    /// `/stop_profile` answers 500.
+    StopFails,
+    /// `/stop_profile` answers 200 and writes no trace.
+    NoTrace,
+    /// `/stop_profile` takes two seconds longer.
+    SlowStop,
+    /// `/stop_profile` answers at once and the trace is written two seconds later (vllm#51816).
+    AsyncExport,
+    /// The process dies when `/stop_profile` is called.
+    CrashOnStop,
+    /// `/v1/models` lists another model.
+    WrongModel,
+}
+
+impl Fault {
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

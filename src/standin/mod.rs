@@ -1,0 +1,25 @@
+//! The embedded stand-in for a vLLM server: the HTTP API, a continuous-batching scheduler with a latency
+//! model, and traces as a vLLM 0.32 CPU worker writes them. It imitates; it computes no text, loads no
+//! model and proves nothing about vLLM. Shares no code with the trace reader, so that the two can disagree.
+
+mod api;
+mod completions;
+mod engine;
+mod error;
+mod event_writer;
+mod fault;
+mod frontend_trace;
+mod latency;
+mod ops;
+mod options;
+mod profiler;
+mod random;
+mod server;
+mod synth;
+mod tokenizer;
+mod worker_trace;
+
+pub use fault::Fault;
+pub use options::StandinOptions;
+pub use server::{StandinError, run};
+pub use synth::{SynthOptions, synthesise};

@@ -1,0 +1,129 @@
+//! The stand-in's command line: vLLM's own flags where it has them, so that a plan can swap the servers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::fault::Fault;
+
+/// Options of `tracegate standin`.
+#[derive(Args, Clone, Debug)]
+pub struct StandinOptions {
+    /// Port on loopback; 0 lets the system choose
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Write the bound port to this file once it is bound
+    #[arg(long)]
+    pub port_file: Option<PathBuf>,
+    /// Imitated server
+    #[arg(long, value_enum, default_value_t = Dialect::Vllm032Cpu)]
+    pub dialect: Dialect,
+    /// Fault to play
+    #[arg(long, value_enum)]
+    pub fault: Option<Fault>,
+    /// Model name, as for vLLM; nothing is loaded
+    #[arg(long, default_value = "facebook/opt-125m")]
+    pub model: String,
+    /// Name under which the model is served; default: the model
+    #[arg(long)]
+    pub served_model_name: Option<String>,
+    /// Ranks; each writes a trace
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub tensor_parallel_size: u32,
+    /// Most requests in one step
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_num_seqs: u32,
+    /// Most prompt and output tokens of one request
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(2..))]
+    pub max_model_len: u32,
+    /// Most tokens in one step; longer prompts are chunked
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_num_batched_tokens: u32,
+    /// Accepted and ignored, as vLLM has it
+    #[arg(long, default_value = "auto")]
+    pub dtype: String,
+    /// As for vLLM: JSON with `profiler`, `torch_profiler_dir`, `torch_profiler_with_stack`,
+    /// `torch_profiler_use_gzip`, `ignore_frontend`
+    #[arg(long, value_parser = parse_profiler_config)]
+    pub profiler_config: Option<ProfilerConfig>,
+    /// Seed of the latency jitter
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Milliseconds of warm-up during which `/health` answers 503
+    #[arg(long, default_value_t = 150, value_name = "MS")]
+    pub warmup_ms: u64,
+    /// Milliseconds of a decode step before jitter
+    #[arg(long, default_value_t = 4.0, value_name = "MS")]
+    pub decode_ms: f64,
+    /// Milliseconds of a prompt step before jitter, plus 0.02 per token
+    #[arg(long, default_value_t = 9.0, value_name = "MS")]
+    pub prompt_ms: f64,
+    /// Milliseconds between steps before jitter
+    #[arg(long, default_value_t = 1.0, value_name = "MS")]
+    pub gap_ms: f64,
+    /// Jitter of every time, as a fraction
+    #[arg(long, default_value_t = 0.05)]
+    pub jitter: f64,
+}
+
+impl StandinOptions {
+    pub(crate) fn model_name(&self) -> &str {
+        self.served_model_name.as_deref().unwrap_or(&self.model)
+    }
+
+    pub(crate) fn warmup(&self) -> Duration {
+        Duration::from_millis(self.warmup_ms)
+    }
+}
+
+/// The server whose files and answers are imitated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// A CPU build of vLLM 0.32
+    #[value(name = "vllm-0.32-cpu")]
+    Vllm032Cpu,
+}
+
+impl Dialect {
+    pub(crate) fn vllm_version(self) -> &'static str {
+        match self {
+            Self::Vllm032Cpu => "0.32.0",
+        }
+    }
+}
+
+/// The part of vLLM's profiler configuration that changes what the stand-in writes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ProfilerConfig {
+    /// `torch`, or nothing is profiled.
+    pub profiler: Option<String>,
+    /// Where traces go.
+    pub torch_profiler_dir: Option<PathBuf>,
+    /// Python frames; vLLM's default is true.
+    #[serde(default = "yes")]
+    pub torch_profiler_with_stack: bool,
+    /// `.gz` or plain.
+    #[serde(default = "yes")]
+    pub torch_profiler_use_gzip: bool,
+    /// No `*.async_llm.*` file.
+    #[serde(default)]
+    pub ignore_frontend: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn parse_profiler_config(text: &str) -> Result<ProfilerConfig, String> {
+    let config: ProfilerConfig = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match config.profiler.as_deref() {
+        None => {}
+        Some("torch") if config.torch_profiler_dir.is_some() => {}
+        Some("torch") => return Err("torch_profiler_dir must be set for the torch profiler".into()),
+        Some(other) => return Err(format!("profiler {other:?} is not imitated; \"torch\" is")),
+    }
+    Ok(config)
+}

@@ -1,0 +1,135 @@
+//! Boot and life of the stand-in process: bind, report the port, warm up, serve until told to end.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::api::{App, profiles, router};
+use super::engine::Engine;
+use super::fault::Fault;
+use super::options::StandinOptions;
+
+/// Why the stand-in could not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StandinError {
+    /// The port is taken or forbidden.
+    #[error("cannot listen on 127.0.0.1:{port}: {source} (is another server using it? --port 0 takes a free one)")]
+    Bind {
+        /// The port asked for.
+        port: u16,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The port file or the trace directory cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file or directory.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The runtime or the listener failed.
+    #[error("the stand-in server failed: {0}")]
+    Serve(#[from] io::Error),
+    /// The fault that was asked for.
+    #[error("exiting during boot, as --fault exit-during-boot asks")]
+    ExitDuringBoot,
+}
+
+/// Serves until SIGTERM or SIGINT. Blocks.
+///
+/// # Errors
+/// The port cannot be bound, a file cannot be written, or the fault asks for an exit during boot.
+pub fn run(options: StandinOptions) -> Result<(), StandinError> {
+    // Several clients and an engine with sleeps: one thread does, and keeps the order of things.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: StandinOptions) -> Result<(), StandinError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+        .await
+        .map_err(|source| StandinError::Bind { port: options.port, source })?;
+    let port = listener.local_addr()?.port();
+    println!("tracegate stand-in {} (imitates; computes no text)", options.dialect.vllm_version());
+    if let Some(path) = &options.port_file {
+        report_port(path, port).map_err(|source| write_error(path, source))?;
+    }
+    if let Some(directory) = options.profiler_config.as_ref().and_then(|config| config.torch_profiler_dir.as_ref()) {
+        std::fs::create_dir_all(directory).map_err(|source| write_error(directory, source))?;
+    }
+    if options.fault == Some(Fault::ExitDuringBoot) {
+        return Err(StandinError::ExitDuringBoot);
+    }
+    let (commands, for_engine) = mpsc::unbounded_channel();
+    let warmup = options.warmup();
+    let never = options.fault == Some(Fault::NeverHealthy);
+    let profiled = profiles(&options);
+    let engine = Engine::new(&options, for_engine);
+    let app = Arc::new(App {
+        options,
+        commands,
+        warm: AtomicBool::new(false),
+        in_flight: AtomicU64::new(0),
+        served: AtomicU64::new(0),
+        prompt_tokens: AtomicU64::new(0),
+        generation_tokens: AtomicU64::new(0),
+    });
+    announce(port, profiled);
+    let warming = Arc::clone(&app);
+    tokio::spawn(async move {
+        tokio::time::sleep(warmup).await;
+        if !never {
+            warming.warm.store(true, Ordering::Relaxed);
+            println!("INFO:     Application startup complete.");
+        }
+    });
+    tokio::spawn(engine.run());
+    tokio::select! {
+        served = axum::serve(listener, router(app)) => served?,
+        () = told_to_end() => {}
+    }
+    Ok(())
+}
+
+fn write_error(path: &Path, source: io::Error) -> StandinError {
+    StandinError::Write { path: path.display().to_string(), source }
+}
+
+/// The log lines of vLLM that tell whether profiling will work at all.
+fn announce(port: u16, profiled: bool) {
+    println!("INFO Starting vLLM server on http://127.0.0.1:{port}");
+    println!("INFO Available routes are:");
+    for (route, method) in [("/health", "GET"), ("/v1/models", "GET"), ("/v1/completions", "POST")] {
+        println!("INFO Route: {route}, Methods: {method}");
+    }
+    if profiled {
+        println!("INFO Route: /start_profile, Methods: POST");
+        println!("INFO Route: /stop_profile, Methods: POST");
+    }
+}
+
+/// Written beside and renamed, so that a reader sees the whole port or none.
+fn report_port(path: &Path, port: u16) -> io::Result<()> {
+    let unfinished = path.with_extension("partial");
+    std::fs::write(&unfinished, format!("{port}\n"))?;
+    std::fs::rename(unfinished, path)
+}
+
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the default action ends the process, which is as good.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
