@@ -58,7 +58,13 @@ impl Job {
         }
         let scale = |span: &mut Span| *span = Span(span.0.mul_f64(self.deadline_scale));
         let deadlines = &mut plan.deadlines;
-        for span in [&mut deadlines.boot, &mut deadlines.request, &mut deadlines.stop, &mut deadlines.trace, &mut deadlines.shutdown] {
+        for span in [
+            &mut deadlines.boot,
+            &mut deadlines.request,
+            &mut deadlines.stop,
+            &mut deadlines.trace,
+            &mut deadlines.shutdown,
+        ] {
             scale(span);
         }
         Ok(plan)
@@ -68,18 +74,23 @@ impl Job {
     ///
     /// # Errors
     /// The run could not answer.
-    pub fn run(&self, tell: &dyn Fn(Phase, &str)) -> Result<Finished, Unfinished> {
-        let early = |error| Unfinished { directory: None, error };
+    pub fn run(&self, tell: &dyn Fn(Phase, &str)) -> Result<Finished, Box<Unfinished>> {
+        let early = |error| Box::new(Unfinished { directory: None, error });
         let plan = self.plan().map_err(early)?;
         let directory = RunDirectory::create(&self.out, &plan).map_err(early)?;
         match run_in(&plan, &directory, self.fault, tell) {
             Ok(decided) => Ok(Finished { directory, decided }),
-            Err(error) => Err(Unfinished { directory: Some(directory), error }),
+            Err(error) => Err(Box::new(Unfinished { directory: Some(directory), error })),
         }
     }
 }
 
-fn run_in(plan: &Plan, directory: &RunDirectory, fault: Option<Fault>, tell: &dyn Fn(Phase, &str)) -> Result<Decided, RunError> {
+fn run_in(
+    plan: &Plan,
+    directory: &RunDirectory,
+    fault: Option<Fault>,
+    tell: &dyn Fn(Phase, &str),
+) -> Result<Decided, RunError> {
     execute(plan, directory, fault, tell)?;
     conclude(directory)
 }

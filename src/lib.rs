@@ -32,5 +32,5 @@ mod text;
 mod time;
 pub mod trace;
 
-pub use client::{Ledger, Served};
+pub use client::{ClientError, Ledger, Served};
 pub use time::Nanos;

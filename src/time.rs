@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Kineto writes `ts` as microseconds with three decimals at magnitudes of 10^15, where an `f64`
 /// keeps only quarter microseconds; nanoseconds in an `i64` keep every digit.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nanos(i64);
 
@@ -52,9 +50,7 @@ impl Nanos {
     /// `None` when the text is not a finite decimal number or does not fit 64 bits of nanoseconds.
     #[must_use]
     pub fn parse_micros(text: &[u8]) -> Option<Self> {
-        parse_plain(text)
-            .or_else(|| parse_general(text))
-            .map(Self)
+        parse_plain(text).or_else(|| parse_general(text)).map(Self)
     }
 }
 

@@ -42,8 +42,8 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     }
     let plan = directory.plan()?;
     let ledger = directory.ledger()?;
-    let mut traces = inspect(&[directory.traces()])
-        .map_err(|error| RunError::directory(directory.traces(), error))?;
+    let mut traces =
+        inspect(&[directory.traces()]).map_err(|error| RunError::directory(directory.traces(), error))?;
     traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
     for trace in &mut traces {
         refuse_unreadable(trace)?;

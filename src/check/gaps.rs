@@ -25,7 +25,10 @@ pub(super) fn within_bounds(workers: &[&Trace], bounds: &BTreeMap<String, Bound>
     }
     if seen.is_empty() {
         let pairs: Vec<&str> = bounds.keys().map(String::as_str).collect();
-        return Outcome::NotApplicable(format!("no gap of a bounded pair ({}) in the trace", pairs.join(", ")));
+        return Outcome::NotApplicable(format!(
+            "no gap of a bounded pair ({}) in the trace",
+            pairs.join(", ")
+        ));
     }
     Outcome::from_complaints(&complaints, seen.join("; "))
 }
@@ -33,12 +36,18 @@ pub(super) fn within_bounds(workers: &[&Trace], bounds: &BTreeMap<String, Bound>
 fn complaint(pair: &str, summary: &GapSummary, bound: Bound) -> Vec<String> {
     let mut complaints = Vec::new();
     if summary.max_ns > Nanos::from(bound.max.0) {
-        complaints.push(format!("{pair}: the largest of {} gaps is {}, allowed are {}", summary.count, summary.max_ns, bound.max));
+        complaints.push(format!(
+            "{pair}: the largest of {} gaps is {}, allowed are {}",
+            summary.count, summary.max_ns, bound.max
+        ));
     }
     if let Some(min) = bound.min
         && summary.min_ns < Nanos::from(min.0)
     {
-        complaints.push(format!("{pair}: the smallest of {} gaps is {}, at least {min} is expected", summary.count, summary.min_ns));
+        complaints.push(format!(
+            "{pair}: the smallest of {} gaps is {}, at least {min} is expected",
+            summary.count, summary.min_ns
+        ));
     }
     complaints
 }

@@ -18,15 +18,23 @@ pub(super) fn reconcile(workers: &[&Trace], ledger: &Ledger) -> Outcome {
     let mut complaints = Vec::new();
     for trace in workers {
         let totals = &trace.totals;
-        let (Some(seen_context), Some(seen_generation)) = (totals.context_tokens, totals.generation_tokens) else {
-            return Outcome::NotApplicable(format!("the evidence ({}) does not count tokens", trace.evidence.name()));
+        let (Some(seen_context), Some(seen_generation)) = (totals.context_tokens, totals.generation_tokens)
+        else {
+            return Outcome::NotApplicable(format!(
+                "the evidence ({}) does not count tokens",
+                trace.evidence.name()
+            ));
         };
         if speculates(trace) {
-            return Outcome::NotApplicable("speculative decoding: more tokens are computed than served".to_owned());
+            return Outcome::NotApplicable(
+                "speculative decoding: more tokens are computed than served".to_owned(),
+            );
         }
         let rank = label(trace, workers.len());
         if seen_context != context {
-            complaints.push(format!("{rank}the trace has {seen_context} context tokens, the client's prompts had {context}"));
+            complaints.push(format!(
+                "{rank}the trace has {seen_context} context tokens, the client's prompts had {context}"
+            ));
         }
         if seen_generation != generation {
             complaints.push(format!(

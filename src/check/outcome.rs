@@ -62,10 +62,8 @@ pub struct Verdict {
 
 impl Verdict {
     pub(crate) fn of(checks: Vec<(&str, Outcome)>) -> Self {
-        let checks: Vec<Check> = checks
-            .into_iter()
-            .map(|(name, outcome)| Check { name: name.to_owned(), outcome })
-            .collect();
+        let checks: Vec<Check> =
+            checks.into_iter().map(|(name, outcome)| Check { name: name.to_owned(), outcome }).collect();
         let passed = !checks.iter().any(|check| matches!(check.outcome, Outcome::Fail(_)));
         Self { schema: 1, passed, checks }
     }

@@ -13,15 +13,20 @@ pub(super) fn all_there(workers: &[&Trace], expected: u32) -> Outcome {
     if expected == 1 && workers.len() == 1 && seen.is_empty() {
         return Outcome::Pass("1 worker trace".to_owned());
     }
-    let missing: Vec<String> = (0..expected).filter(|rank| !seen.contains(rank)).map(|rank| rank.to_string()).collect();
+    let missing: Vec<String> =
+        (0..expected).filter(|rank| !seen.contains(rank)).map(|rank| rank.to_string()).collect();
     if !missing.is_empty() {
         complaints.push(format!("no worker trace of rank {}", missing.join(", ")));
     }
     let mut once = BTreeSet::new();
     for trace in workers {
         match trace.rank {
-            Some(rank) if !once.insert(rank) => complaints.push(format!("rank {rank} has a second trace: {}", trace.file)),
-            Some(rank) if rank >= expected => complaints.push(format!("{} is of rank {rank}, which was not started", trace.file)),
+            Some(rank) if !once.insert(rank) => {
+                complaints.push(format!("rank {rank} has a second trace: {}", trace.file))
+            }
+            Some(rank) if rank >= expected => {
+                complaints.push(format!("{} is of rank {rank}, which was not started", trace.file))
+            }
             None => complaints.push(format!("{} does not say its rank", trace.file)),
             Some(_) => {}
         }

@@ -21,7 +21,10 @@ pub(super) fn presence(workers: &[&Trace]) -> Outcome {
         if totals.decode + totals.mixed == 0 {
             complaints.push(format!("{rank}no decode step"));
         }
-        seen.push(format!("{rank}prompt {}, decode {}, mixed {}", totals.prompt, totals.decode, totals.mixed));
+        seen.push(format!(
+            "{rank}prompt {}, decode {}, mixed {}",
+            totals.prompt, totals.decode, totals.mixed
+        ));
     }
     Outcome::from_complaints(&complaints, seen.join("; "))
 }
@@ -54,7 +57,9 @@ pub(super) fn recompiles(workers: &[&Trace], limit: Option<u64>) -> Outcome {
     };
     let count: u64 = workers.iter().map(|trace| trace.recompiles.in_window).sum();
     if count > limit {
-        return Outcome::Fail(format!("{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load"));
+        return Outcome::Fail(format!(
+            "{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load"
+        ));
     }
     Outcome::Pass(format!("{count} in the window"))
 }

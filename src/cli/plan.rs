@@ -42,7 +42,11 @@ impl PlanVerb {
         let site = if self.assume.is_empty() {
             match lane::probe(self.lane) {
                 Ok(site) => site,
-                Err(error) => return Exit::infrastructure(&format!("{error}\n  or plan without it: --assume vllm=VERSION")),
+                Err(error) => {
+                    return Exit::infrastructure(&format!(
+                        "{error}\n  or plan without it: --assume vllm=VERSION"
+                    ));
+                }
             }
         } else {
             lane::assume(self.lane, Versions::from_iter(self.assume))
@@ -58,8 +62,10 @@ impl PlanVerb {
 }
 
 fn describe(plan: &Plan) -> String {
-    let versions: Vec<String> = plan.versions.iter().map(|(package, version)| format!("{package} {version}")).collect();
-    let mut text = format!("{}: {}\nlane {}, {}\n\n", plan.procedure, plan.title, plan.lane, versions.join(", "));
+    let versions: Vec<String> =
+        plan.versions.iter().map(|(package, version)| format!("{package} {version}")).collect();
+    let mut text =
+        format!("{}: {}\nlane {}, {}\n\n", plan.procedure, plan.title, plan.lane, versions.join(", "));
     for command in plan.prepare.iter().chain([&plan.server]) {
         text += &format!("{command}\n\n");
     }

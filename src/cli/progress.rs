@@ -28,7 +28,11 @@ impl Progress {
 
     pub(super) fn tell(&self, phase: Phase, status: &str) {
         let status = crate::text::inert(status, 120);
-        let text = if status.is_empty() { phase.describe().to_owned() } else { format!("{}: {status}", phase.describe()) };
+        let text = if status.is_empty() {
+            phase.describe().to_owned()
+        } else {
+            format!("{}: {status}", phase.describe())
+        };
         match &self.bar {
             Some(bar) => bar.set_message(text),
             // Without a terminal the statuses of one wait would fill a log.

@@ -38,7 +38,11 @@ pub(super) struct Run {
 /// A factor that keeps deadlines finite and longer than nothing.
 fn positive(text: &str) -> Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
-    if (0.001..=1000.0).contains(&factor) { Ok(factor) } else { Err("must be between 0.001 and 1000".to_owned()) }
+    if (0.001..=1000.0).contains(&factor) {
+        Ok(factor)
+    } else {
+        Err("must be between 0.001 and 1000".to_owned())
+    }
 }
 
 impl Run {
@@ -72,7 +76,10 @@ impl Run {
 }
 
 /// The named procedures, or all of them.
-pub(super) fn select(directory: Option<&std::path::Path>, names: &[String]) -> Result<Vec<Procedure>, ProcedureError> {
+pub(super) fn select(
+    directory: Option<&std::path::Path>,
+    names: &[String],
+) -> Result<Vec<Procedure>, ProcedureError> {
     let known = match directory {
         Some(directory) => load_directory(directory)?,
         None => builtin()?,
@@ -94,7 +101,8 @@ fn run_one(job: &Job) -> Exit {
             println!("run directory: {}\n", directory.path().display());
             if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
         }
-        Err(Unfinished { directory, error }) => {
+        Err(unfinished) => {
+            let Unfinished { directory, error } = *unfinished;
             let exit = Exit::infrastructure(&error);
             println!("verdict: none (infrastructure error)");
             if let Some(directory) = directory {

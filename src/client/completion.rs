@@ -35,7 +35,13 @@ struct Details {
 
 impl Client {
     /// Sends one request and waits for the whole answer.
-    pub(crate) async fn complete(&self, index: usize, model: &str, request: &Request, limit: Span) -> Result<Served, ClientError> {
+    pub(crate) async fn complete(
+        &self,
+        index: usize,
+        model: &str,
+        request: &Request,
+        limit: Span,
+    ) -> Result<Served, ClientError> {
         let body = json!({
             "model": model,
             "prompt": request.prompt,

@@ -53,8 +53,12 @@ pub enum ClientError {
 /// Causes of refusals of the profiler's routes, from the issues where they were found.
 pub(crate) fn diagnosis(route: &str, status: u16, body: &str) -> String {
     let cause = match (route, status) {
-        (_, 404) => "the profiler routes are not mounted: vLLM 0.16 and newer need --profiler-config (vllm#33536)",
-        ("/start_profile", 409) => "a session is active already: someone else profiles this server, or an earlier window was not closed",
+        (_, 404) => {
+            "the profiler routes are not mounted: vLLM 0.16 and newer need --profiler-config (vllm#33536)"
+        }
+        ("/start_profile", 409) => {
+            "a session is active already: someone else profiles this server, or an earlier window was not closed"
+        }
         _ if body.contains("Profiler is not enabled") => {
             "the worker was not told: on Gaudi VLLM_TORCH_PROFILER_DIR is needed besides --profiler-config (vllm-gaudi#1268)"
         }

@@ -40,7 +40,12 @@ impl Client {
     }
 
     /// Sends and insists on success within the deadline. The body is not read yet.
-    pub(crate) async fn send(&self, route: &str, request: RequestBuilder, patience: Patience) -> Result<Response, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        route: &str,
+        request: RequestBuilder,
+        patience: Patience,
+    ) -> Result<Response, ClientError> {
         let what = format!("POST {route}");
         let answer = within(&what, patience, request.send()).await?;
         if answer.status().is_success() {

@@ -99,7 +99,8 @@ impl Harness {
     fn trial(&self, lane: Lane, procedure: Procedure) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
         let (out, snapshots) = (self.out.clone(), self.snapshots.clone());
-        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots)).with_ignored_flag(!lane.is_on())
+        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots))
+            .with_ignored_flag(!lane.is_on())
     }
 }
 

@@ -11,10 +11,12 @@ use crate::procedure::Procedure;
 pub(super) fn trials(snapshots: &Path, procedures: &[Procedure]) -> Vec<Trial> {
     let names: Vec<String> = procedures.iter().map(|procedure| procedure.name.clone()).collect();
     let (root, known) = (snapshots.to_owned(), names.clone());
-    let owners = Trial::test("meta::every_snapshot_has_an_owner", move || every_snapshot_has_an_owner(&root, &known));
+    let owners =
+        Trial::test("meta::every_snapshot_has_an_owner", move || every_snapshot_has_an_owner(&root, &known));
     let root = snapshots.to_owned();
-    let reviewed =
-        Trial::test("meta::every_procedure_has_a_snapshot", move || every_procedure_has_a_snapshot(&root, &names));
+    let reviewed = Trial::test("meta::every_procedure_has_a_snapshot", move || {
+        every_procedure_has_a_snapshot(&root, &names)
+    });
     vec![owners, reviewed]
 }
 
@@ -31,7 +33,8 @@ fn every_snapshot_has_an_owner(root: &Path, procedures: &[String]) -> Result<(),
     if orphans.is_empty() {
         return Ok(());
     }
-    Err(format!("snapshots of no procedure (delete them, or restore the procedure):\n{}", orphans.join("\n")).into())
+    Err(format!("snapshots of no procedure (delete them, or restore the procedure):\n{}", orphans.join("\n"))
+        .into())
 }
 
 /// The stand-in lane runs everywhere, so a procedure without its snapshot was never reviewed.
@@ -42,7 +45,11 @@ fn every_procedure_has_a_snapshot(root: &Path, procedures: &[String]) -> Result<
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!("no snapshot under {} for {missing:?}: run `cargo test`, then `cargo insta review`", lane.display()).into())
+    Err(format!(
+        "no snapshot under {} for {missing:?}: run `cargo test`, then `cargo insta review`",
+        lane.display()
+    )
+    .into())
 }
 
 fn snapshots_in(directory: &Path) -> Vec<PathBuf> {

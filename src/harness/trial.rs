@@ -20,9 +20,10 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     let name = procedure.name.clone();
     let job = Job { procedure, lane, out, fault: None, deadline_scale: deadline_scale() };
     let finished = job.run(&|_, _| {}).map_err(|unfinished| {
-        let place = unfinished.directory.as_ref().map_or_else(String::new, |directory| {
-            format!("\nevidence: {}", directory.path().display())
-        });
+        let place = unfinished
+            .directory
+            .as_ref()
+            .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
         Failed::from(format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
     if !finished.decided.verdict.passed {

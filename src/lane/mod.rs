@@ -1,12 +1,12 @@
 //! Where procedures run: what each lane needs, what is found here, and how its server is started.
 
 mod error;
+mod gaudi;
 mod name;
 pub mod setup;
 mod site;
 mod standin;
 pub(crate) mod vllm_cpu;
-mod gaudi;
 
 pub use error::LaneError;
 pub use name::Lane;

@@ -6,9 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// Where procedures run.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
     /// The embedded stand-in server. Proves the harness, never vLLM.

@@ -16,10 +16,14 @@ pub enum SetupError {
     #[error("neither XDG_CACHE_HOME nor HOME is set, so there is no cache directory to build in")]
     NoCache,
     /// No interpreter of a version that vLLM supports.
-    #[error("no Python 3.11 to 3.14 found as python3, python3.14, … python3.11 on PATH\n  what to do: install one, with its venv module")]
+    #[error(
+        "no Python 3.11 to 3.14 found as python3, python3.14, … python3.11 on PATH\n  what to do: install one, with its venv module"
+    )]
     NoPython,
     /// The disk is too small.
-    #[error("{free_gb:.1} GB are free at {path}, and {needed_gb} GB are needed while vLLM is installed\n  what to do: free some space, or set XDG_CACHE_HOME to a larger disk")]
+    #[error(
+        "{free_gb:.1} GB are free at {path}, and {needed_gb} GB are needed while vLLM is installed\n  what to do: free some space, or set XDG_CACHE_HOME to a larger disk"
+    )]
     Disk {
         /// Where it would be built.
         path: PathBuf,
@@ -29,7 +33,9 @@ pub enum SetupError {
         needed_gb: u64,
     },
     /// A command failed.
-    #[error("{stage} failed: `{command}` {status}\n{tail}\n  the whole output: {log}\n  what to do: mend the cause and run the same command again; finished stages are kept")]
+    #[error(
+        "{stage} failed: `{command}` {status}\n{tail}\n  the whole output: {log}\n  what to do: mend the cause and run the same command again; finished stages are kept"
+    )]
     Stage {
         /// What was being done.
         stage: &'static str,
@@ -56,7 +62,8 @@ pub enum SetupError {
 const NEEDED_GB: u64 = 12;
 
 /// vLLM's CPU builds pin `torch==X+cpu`, which PyPI does not have; its plain builds work.
-const OVERRIDES: &[(&str, &str)] = &[("0.32.0", "torch==2.13.0\n"), ("0.11.0", "torch==2.8.0\ntriton==3.4.0\n")];
+const OVERRIDES: &[(&str, &str)] =
+    &[("0.32.0", "torch==2.13.0\n"), ("0.11.0", "torch==2.8.0\ntriton==3.4.0\n")];
 
 const MODEL_SCRIPT: &str = include_str!("setup_model.py");
 
@@ -97,7 +104,12 @@ impl Builder<'_> {
     }
 
     /// Runs a stage unless its mark says that it is done.
-    fn once(&self, mark: &str, title: &str, stage: impl FnOnce() -> Result<(), SetupError>) -> Result<(), SetupError> {
+    fn once(
+        &self,
+        mark: &str,
+        title: &str,
+        stage: impl FnOnce() -> Result<(), SetupError>,
+    ) -> Result<(), SetupError> {
         let mark = self.root.join(format!("{mark}.done"));
         if mark.exists() {
             (self.say)(&format!("{title}: done before"));
@@ -113,7 +125,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let Ok(disk) = nix::sys::statvfs::statvfs(&self.root) else { return Ok(()) };
-        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
+        let free = disk.blocks_available() * disk.fragment_size();
         if free < NEEDED_GB * 1_000_000_000 {
             return Err(SetupError::Disk {
                 path: self.root.clone(),
@@ -127,7 +139,11 @@ impl Builder<'_> {
     fn make_environment(&self) -> Result<(), SetupError> {
         let python = find_python().ok_or(SetupError::NoPython)?;
         let target = self.root.join("env");
-        self.run("making the environment", Path::new(&python), &["-m", "venv", "--clear", &target.display().to_string()])
+        self.run(
+            "making the environment",
+            Path::new(&python),
+            &["-m", "venv", "--clear", &target.display().to_string()],
+        )
     }
 
     fn install(&self) -> Result<(), SetupError> {
@@ -140,8 +156,13 @@ impl Builder<'_> {
             "installing vLLM",
             &uv,
             &[
-                "pip", "install", "--python", &self.python.display().to_string(), &package,
-                "--override", &overrides.display().to_string(),
+                "pip",
+                "install",
+                "--python",
+                &self.python.display().to_string(),
+                &package,
+                "--override",
+                &overrides.display().to_string(),
             ],
         )
     }

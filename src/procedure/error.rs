@@ -71,20 +71,14 @@ impl Located {
     /// From an error of the TOML reader, which knows the byte range.
     pub(crate) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map_or(0, |span| span.start);
-        let key = DeTable::parse(text)
-            .ok()
-            .map(|table| key_at(table.get_ref(), offset))
-            .unwrap_or_default();
+        let key = DeTable::parse(text).ok().map(|table| key_at(table.get_ref(), offset)).unwrap_or_default();
         let message = error.message().trim().replace('\n', "; ");
         Self::at_offset(file, text, offset, key, message)
     }
 
     /// From a key that validation refused.
     pub(crate) fn from_key(file: &Path, text: &str, key: &str, message: String) -> Self {
-        let offset = DeTable::parse(text)
-            .ok()
-            .and_then(|table| offset_of(table.get_ref(), key))
-            .unwrap_or(0);
+        let offset = DeTable::parse(text).ok().and_then(|table| offset_of(table.get_ref(), key)).unwrap_or(0);
         Self::at_offset(file, text, offset, key.to_owned(), message)
     }
 

@@ -16,8 +16,7 @@ impl Procedure {
     /// # Errors
     /// Unknown keys, wrong types and impossible values, with line and key.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ProcedureError> {
-        let procedure: Self =
-            toml::from_str(text).map_err(|error| Located::from_toml(file, text, &error))?;
+        let procedure: Self = toml::from_str(text).map_err(|error| Located::from_toml(file, text, &error))?;
         match complaint(&procedure) {
             Some((key, message)) => Err(Located::from_key(file, text, &key, message).into()),
             None => Ok(procedure),

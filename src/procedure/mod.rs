@@ -8,7 +8,7 @@ mod validate;
 pub use error::ProcedureError;
 pub use library::{builtin, find, load_directory};
 pub use model::{
-    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, Manual, Procedure, Profiler, ProfilerKind, Request,
-    Server, Span,
+    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, Manual, Procedure, Profiler, ProfilerKind,
+    Request, Server, Span,
 };
 pub(crate) use validate::sequence_pattern;

@@ -25,7 +25,10 @@ fn name(procedure: &Procedure) -> Option<Complaint> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     let name = &procedure.name;
     if name.is_empty() || !name.bytes().all(fits) {
-        return say("name", format!("{name:?} must be lower-case letters, digits and _ (it names files and trials)"));
+        return say(
+            "name",
+            format!("{name:?} must be lower-case letters, digits and _ (it names files and trials)"),
+        );
     }
     None
 }
@@ -69,7 +72,10 @@ fn request_complaint(request: &Request, longest: Option<u32>) -> Option<(&'stati
     if let Some(longest) = longest
         && request.max_tokens >= longest
     {
-        let message = format!("{} leaves no room for the prompt within server.max_model_len = {longest}", request.max_tokens);
+        let message = format!(
+            "{} leaves no room for the prompt within server.max_model_len = {longest}",
+            request.max_tokens
+        );
         return Some(("max_tokens", message));
     }
     if !(0.0..=2.0).contains(&request.temperature) {
@@ -106,7 +112,10 @@ fn gaps(procedure: &Procedure) -> Option<Complaint> {
                 .split_once("_to_")
                 .is_some_and(|(from, to)| kinds.contains(&from) && kinds.contains(&to));
             if !known {
-                return say(key, "a pair is FROM_to_TO with prompt, decode or mixed, such as decode_to_decode");
+                return say(
+                    key,
+                    "a pair is FROM_to_TO with prompt, decode or mixed, such as decode_to_decode",
+                );
             }
             if bound.min.is_some_and(|min| min > bound.max) {
                 return say(key, "min is larger than max");

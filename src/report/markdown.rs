@@ -18,7 +18,8 @@ pub(crate) fn inspect_markdown(traces: &[Trace]) -> String {
             text += &format!("{}\n\n", totals(trace));
         }
         if !trace.gaps.is_empty() {
-            text += "| step gap | count | min | p50 | p90 | max |\n| --- | ---: | ---: | ---: | ---: | ---: |\n";
+            text +=
+                "| step gap | count | min | p50 | p90 | max |\n| --- | ---: | ---: | ---: | ---: | ---: |\n";
             for (pair, gap) in &trace.gaps {
                 text += &format!(
                     "| {} | {} | {} | {} | {} | {} |\n",

@@ -99,7 +99,10 @@ pub(super) fn totals(trace: &Trace) -> String {
     .map(|(name, count)| format!("{name} {count}"))
     .collect();
     for (name, tokens) in [("context", totals.context_tokens), ("generation", totals.generation_tokens)] {
-        parts.push(format!("{name} tokens {}", tokens.map_or_else(|| "unknown".to_owned(), |n| n.to_string())));
+        parts.push(format!(
+            "{name} tokens {}",
+            tokens.map_or_else(|| "unknown".to_owned(), |n| n.to_string())
+        ));
     }
     format!("totals  {}", parts.join(", "))
 }
@@ -141,7 +144,8 @@ pub(super) fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
 fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
     let mut table = table(["step gap", "count", "min", "p50", "p90", "max"]);
     for (pair, summary) in gaps {
-        let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns].map(|time: Nanos| time.to_string());
+        let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns]
+            .map(|time: Nanos| time.to_string());
         let mut row = vec![pair.replace('_', " "), summary.count.to_string()];
         row.extend(times);
         table.add_row(row);
@@ -152,7 +156,10 @@ fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 

@@ -21,7 +21,9 @@ impl RunDirectory {
     /// # Errors
     /// It cannot be made, or its path cannot stand inside the JSON of `--profiler-config`.
     pub fn create(parent: &Path, plan: &Plan) -> Result<Self, RunError> {
-        let lane = std::path::absolute(parent).map_err(|error| RunError::directory(parent, error))?.join(plan.lane.name());
+        let lane = std::path::absolute(parent)
+            .map_err(|error| RunError::directory(parent, error))?
+            .join(plan.lane.name());
         std::fs::create_dir_all(&lane).map_err(|error| RunError::directory(&lane, error))?;
         let odd = |c: char| c.is_control() || c == '"' || c == '\\';
         if lane.to_str().is_none_or(|text| text.contains(odd)) {
@@ -81,12 +83,14 @@ impl RunDirectory {
     }
 
     pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        let text = serde_json::to_string_pretty(value).map_err(|error| RunError::directory(self.0.join(name), error))?;
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| RunError::directory(self.0.join(name), error))?;
         self.write_text(name, &(text + "\n"))
     }
 
     pub(crate) fn write_plan(&self, plan: &Plan) -> Result<(), RunError> {
-        let text = toml::to_string_pretty(plan).map_err(|error| RunError::directory(self.0.join("plan.toml"), error))?;
+        let text = toml::to_string_pretty(plan)
+            .map_err(|error| RunError::directory(self.0.join("plan.toml"), error))?;
         self.write_text("plan.toml", &text)?;
         self.write_text("plan.sh", &plan.to_script())
     }

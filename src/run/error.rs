@@ -25,7 +25,9 @@ pub enum RunError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The window closed, but a trace is missing or unfinished.
-    #[error("/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow")]
+    #[error(
+        "/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow"
+    )]
     NoTrace {
         /// How long it was waited for.
         waited: Span,
@@ -33,7 +35,9 @@ pub enum RunError {
         status: String,
     },
     /// A trace from which nothing may be decided.
-    #[error("{file} cannot be decided from: {code} at byte {offset}: {detail}; {events} events and {steps} steps were read before it")]
+    #[error(
+        "{file} cannot be decided from: {code} at byte {offset}: {detail}; {events} events and {steps} steps were read before it"
+    )]
     BadTrace {
         /// The file.
         file: String,

@@ -76,13 +76,16 @@ impl Run<'_> {
         let loaded = self.load(instance, &client).await;
         self.enter(Phase::Stop)?;
         // Also after a failed load: an open window holds the profiler, and what was recorded is evidence.
-        let stopped = alive(instance, "while the window was closed", client.stop_profile(deadlines.stop)).await;
+        let stopped =
+            alive(instance, "while the window was closed", client.stop_profile(deadlines.stop)).await;
         loaded?;
         stopped?;
         self.enter(Phase::Trace)?;
         let tell = self.tell;
-        traces::wait(&self.directory.traces(), &self.plan.expected, deadlines.trace, &|status| tell(Phase::Trace, status))
-            .await?;
+        traces::wait(&self.directory.traces(), &self.plan.expected, deadlines.trace, &|status| {
+            tell(Phase::Trace, status)
+        })
+        .await?;
         instance.check_alive("after the window was closed")?;
         Ok(())
     }
@@ -91,7 +94,8 @@ impl Run<'_> {
         self.enter(Phase::Load)?;
         for (index, request) in self.plan.requests.iter().enumerate() {
             (self.tell)(Phase::Load, &format!("request {} of {}", index + 1, self.plan.requests.len()));
-            let answer = client.complete(index, &self.plan.served_model, request, self.plan.deadlines.request);
+            let answer =
+                client.complete(index, &self.plan.served_model, request, self.plan.deadlines.request);
             let served = alive(instance, "while a request was served", answer).await?;
             self.directory.append_served(&served)?;
         }
@@ -106,12 +110,10 @@ impl Run<'_> {
                 status,
                 output: crate::text::inert(&output, 2_000),
             };
-            let output = process(&filled)?
-                .stdin(Stdio::null())
-                .kill_on_drop(true)
-                .output()
-                .await
-                .map_err(|error| failed(error.to_string(), "is it installed and on your PATH?".to_owned()))?;
+            let output =
+                process(&filled)?.stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(
+                    |error| failed(error.to_string(), "is it installed and on your PATH?".to_owned()),
+                )?;
             if !output.status.success() {
                 let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
                 return Err(failed(output.status.to_string(), text).into());

@@ -17,7 +17,12 @@ const POLL: Duration = Duration::from_millis(100);
 const STABLE_LOOKS: usize = 3;
 
 /// Returns when as many traces as expected are there and none of them grows any more.
-pub(super) async fn wait(directory: &Path, expected: &Expected, limit: Span, tell: &dyn Fn(&str)) -> Result<(), RunError> {
+pub(super) async fn wait(
+    directory: &Path,
+    expected: &Expected,
+    limit: Span,
+    tell: &dyn Fn(&str),
+) -> Result<(), RunError> {
     let begun = Instant::now();
     let mut before = BTreeMap::new();
     let mut stable = 0;

@@ -69,7 +69,9 @@ pub enum ServerError {
         log: LogTail,
     },
     /// The server did not become ready.
-    #[error("the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure")]
+    #[error(
+        "the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure"
+    )]
     NotReady {
         /// How long it was waited for.
         waited: Span,

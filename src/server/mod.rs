@@ -1,8 +1,8 @@
 //! Boots, watches and ends servers: starter → instance; readiness; log; reaping. Knows no procedure.
 
 mod error;
-pub(crate) mod interrupt;
 mod instance;
+pub(crate) mod interrupt;
 mod log;
 mod port;
 mod processes;

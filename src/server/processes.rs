@@ -77,7 +77,8 @@ impl ProcessTree {
     /// Descendants that still run, by name and pid.
     pub(crate) fn alive(&mut self) -> Vec<String> {
         self.refresh();
-        let names = self.living().into_iter().map(|entry| format!("{} (pid {})", entry.name, entry.identity.pid));
+        let names =
+            self.living().into_iter().map(|entry| format!("{} (pid {})", entry.name, entry.identity.pid));
         names.collect()
     }
 

@@ -28,7 +28,11 @@ enum Look {
 }
 
 /// Returns when the server is healthy, serves the model, and has the profiler's route.
-pub(crate) async fn wait(instance: &mut Instance, wanted: &Wanted<'_>, progress: &dyn Fn(&str)) -> Result<(), ServerError> {
+pub(crate) async fn wait(
+    instance: &mut Instance,
+    wanted: &Wanted<'_>,
+    progress: &dyn Fn(&str),
+) -> Result<(), ServerError> {
     let begun = Instant::now();
     let client = http_client();
     loop {
@@ -62,7 +66,11 @@ fn http_client() -> reqwest::Client {
         .unwrap_or_default()
 }
 
-async fn look(instance: &mut Instance, wanted: &Wanted<'_>, client: &reqwest::Client) -> Result<Look, ServerError> {
+async fn look(
+    instance: &mut Instance,
+    wanted: &Wanted<'_>,
+    client: &reqwest::Client,
+) -> Result<Look, ServerError> {
     if instance.port().is_none() {
         match port::reported(&wanted.port_file) {
             Some(port) => instance.set_port(port),
@@ -73,7 +81,9 @@ async fn look(instance: &mut Instance, wanted: &Wanted<'_>, client: &reqwest::Cl
     match client.get(format!("{base}/health")).send().await {
         Ok(answer) if answer.status().is_success() => {}
         Ok(answer) => return Ok(Look::NotYet(format!("/health answers {}", answer.status().as_u16()))),
-        Err(error) if error.is_connect() => return Ok(Look::NotYet("nothing listens on the port yet".to_owned())),
+        Err(error) if error.is_connect() => {
+            return Ok(Look::NotYet("nothing listens on the port yet".to_owned()));
+        }
         Err(error) => return Ok(Look::NotYet(format!("/health: {error}"))),
     }
     // Something is healthy on the port: is it the server that was started, or did that one end
@@ -101,7 +111,11 @@ async fn models(client: &reqwest::Client, base: &str) -> Result<Vec<String>, Str
     struct Model {
         id: String,
     }
-    let answer = client.get(format!("{base}/v1/models")).send().await.map_err(|error| format!("/v1/models: {error}"))?;
+    let answer = client
+        .get(format!("{base}/v1/models"))
+        .send()
+        .await
+        .map_err(|error| format!("/v1/models: {error}"))?;
     let models: Models = answer.json().await.map_err(|error| format!("/v1/models: {error}"))?;
     Ok(models.data.into_iter().map(|model| model.id).collect())
 }

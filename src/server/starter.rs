@@ -16,8 +16,24 @@ use crate::procedure::Span;
 
 /// Variables passed on from this process; everything else comes from the plan. Prefixes end in `_`.
 const PASSED_ON: [&str; 18] = [
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
-    "CONDA_PREFIX", "XDG_CACHE_HOME", "HF_HOME", "PYTHONPATH", "HABANA_", "PT_HPU_", "GC_", "OMP_",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "XDG_CACHE_HOME",
+    "HF_HOME",
+    "PYTHONPATH",
+    "HABANA_",
+    "PT_HPU_",
+    "GC_",
+    "OMP_",
 ];
 
 /// How a server is to be started.
@@ -78,9 +94,7 @@ impl Starter {
         process.stdin(Stdio::null()).stdout(out).stderr(err).current_dir(cwd);
         process.process_group(0);
         end_with_parent(&mut process);
-        process
-            .spawn()
-            .map_err(|source| ServerError::Spawn { program: command.argv[0].clone(), source })
+        process.spawn().map_err(|source| ServerError::Spawn { program: command.argv[0].clone(), source })
     }
 }
 

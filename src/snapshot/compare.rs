@@ -65,9 +65,7 @@ impl Recorder {
 impl Comparator for Recorder {
     fn matches(&self, reference: &Snapshot, test: &Snapshot) -> bool {
         let equal = DefaultComparator.matches(reference, test);
-        if !equal
-            && let Ok(mut committed) = self.0.lock()
-        {
+        if !equal && let Ok(mut committed) = self.0.lock() {
             *committed = reference.contents().as_text().map(ToString::to_string);
         }
         equal
@@ -84,7 +82,10 @@ fn quiet_insta_panics() {
     ONCE.call_once(|| {
         let shown = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let text = info.payload_as_str().unwrap_or_default();
+            let payload = info.payload();
+            let text = payload
+                .downcast_ref::<String>()
+                .map_or_else(|| payload.downcast_ref::<&str>().copied().unwrap_or_default(), String::as_str);
             if !text.starts_with("snapshot assertion for") {
                 shown(info);
             }

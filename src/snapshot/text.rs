@@ -8,10 +8,8 @@ use crate::trace::{Step, StepKind, Trace};
 /// The text of one run's structure. Equal texts mean equal structure.
 #[must_use]
 pub fn snapshot_text(decided: &Decided) -> String {
-    let mut text = format!(
-        "tracegate-snapshot 1\nprocedure {}\nlane {}\n",
-        decided.plan.procedure, decided.plan.lane
-    );
+    let mut text =
+        format!("tracegate-snapshot 1\nprocedure {}\nlane {}\n", decided.plan.procedure, decided.plan.lane);
     let ledger = &decided.ledger;
     let prompts: u64 = ledger.requests.iter().map(|served| served.prompt_tokens).sum();
     // Writing to a String cannot fail.
@@ -39,7 +37,8 @@ fn write_rank(text: &mut String, trace: &Trace) {
         let _ = writeln!(text, "step {label}{times}");
         rest = &rest[same..];
     }
-    let count = |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
+    let count =
+        |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
     let _ = write!(
         text,
         "context_tokens {}\ngeneration_tokens {}\nrecompiles {}\n",

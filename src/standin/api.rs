@@ -43,7 +43,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/tokenize", post(tokenize))
         .route("/detokenize", post(detokenize));
     if profiles(&app.options) {
-        router = router.route("/start_profile", post(start_profile)).route("/stop_profile", post(stop_profile));
+        router =
+            router.route("/start_profile", post(start_profile)).route("/stop_profile", post(stop_profile));
     }
     router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(app)
 }

@@ -59,9 +59,7 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     let (tokens, from_engine) = mpsc::unbounded_channel();
     let call = Call::new(Arc::clone(&app), prompt_tokens);
     let request = Request { prompt_tokens, max_tokens, tokens };
-    app.commands
-        .send(Command::Submit(request))
-        .map_err(|_| ApiError::internal("EngineDeadError"))?;
+    app.commands.send(Command::Submit(request)).map_err(|_| ApiError::internal("EngineDeadError"))?;
     if asked.stream {
         let usage = asked.stream_options.is_some_and(|options| options.include_usage);
         return Ok(stream_answer(call, from_engine, usage));
@@ -147,7 +145,10 @@ impl Drop for Call {
     }
 }
 
-async fn plain_answer(mut call: Call, mut tokens: mpsc::UnboundedReceiver<Token>) -> Result<Response, ApiError> {
+async fn plain_answer(
+    mut call: Call,
+    mut tokens: mpsc::UnboundedReceiver<Token>,
+) -> Result<Response, ApiError> {
     loop {
         let token = tokens.recv().await.ok_or_else(|| ApiError::internal("EngineDeadError"))?;
         call.generated += 1;
@@ -169,30 +170,31 @@ enum Rest {
 }
 
 fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool) -> Response {
-    let chunks = stream::unfold((call, tokens, Rest::Tokens), move |(mut call, mut tokens, rest)| async move {
-        let (text, rest) = match rest {
-            Rest::Tokens => {
-                let token = tokens.recv().await?;
-                call.generated += 1;
-                let reason = token.last.then_some("length");
-                let next = match (token.last, usage) {
-                    (false, _) => Rest::Tokens,
-                    (true, true) => Rest::Usage,
-                    (true, false) => Rest::Done,
-                };
-                (call.body(&Call::choice(reason)).to_string(), next)
-            }
-            Rest::Usage => {
-                let mut body = call.body(&json!([]));
-                body["usage"] = call.usage();
-                (body.to_string(), Rest::Done)
-            }
-            Rest::Done => ("[DONE]".to_owned(), Rest::Nothing),
-            Rest::Nothing => return None,
-        };
-        let chunk = Ok::<_, Infallible>(Bytes::from(format!("data: {text}\n\n")));
-        Some((chunk, (call, tokens, rest)))
-    });
+    let chunks =
+        stream::unfold((call, tokens, Rest::Tokens), move |(mut call, mut tokens, rest)| async move {
+            let (text, rest) = match rest {
+                Rest::Tokens => {
+                    let token = tokens.recv().await?;
+                    call.generated += 1;
+                    let reason = token.last.then_some("length");
+                    let next = match (token.last, usage) {
+                        (false, _) => Rest::Tokens,
+                        (true, true) => Rest::Usage,
+                        (true, false) => Rest::Done,
+                    };
+                    (call.body(&Call::choice(reason)).to_string(), next)
+                }
+                Rest::Usage => {
+                    let mut body = call.body(&json!([]));
+                    body["usage"] = call.usage();
+                    (body.to_string(), Rest::Done)
+                }
+                Rest::Done => ("[DONE]".to_owned(), Rest::Nothing),
+                Rest::Nothing => return None,
+            };
+            let chunk = Ok::<_, Infallible>(Bytes::from(format!("data: {text}\n\n")));
+            Some((chunk, (call, tokens, rest)))
+        });
     let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
     (headers, Body::from_stream(chunks)).into_response()
 }

@@ -47,8 +47,9 @@ impl ApiError {
         Self {
             status: StatusCode::CONFLICT,
             kind: "Conflict",
-            message: "A profiling session is already active. Call /stop_profile before starting another session."
-                .to_owned(),
+            message:
+                "A profiling session is already active. Call /stop_profile before starting another session."
+                    .to_owned(),
             param: None,
         }
     }

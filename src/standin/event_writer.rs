@@ -41,7 +41,7 @@ pub(crate) fn base_time(epoch_ns: i64) -> i64 {
 /// so a reader can see it half written.
 pub(crate) fn create(path: &Path, gzip: bool) -> io::Result<Box<dyn FinishWrite>> {
     let file = BufWriter::new(File::create(path)?);
-    Ok(if gzip { Box::new(GzEncoder::new(file, Compression::fast())) } else { Box::new(file) })
+    Ok(if gzip { Box::new(GzEncoder::new(file, Compression::default())) } else { Box::new(file) })
 }
 
 /// A writer that must be told when it is done.
@@ -68,7 +68,10 @@ impl<W: Write> EventWriter<W> {
         for (key, value) in metadata {
             writeln!(out, "      \"{key}\": {value},")?;
         }
-        write!(out, "    \"displayTimeUnit\": \"ms\",\n    \"baseTimeNanoseconds\": {base},\n    \"traceEvents\": [\n    ")?;
+        write!(
+            out,
+            "    \"displayTimeUnit\": \"ms\",\n    \"baseTimeNanoseconds\": {base},\n    \"traceEvents\": [\n    "
+        )?;
         Ok(Self { out, base, first: true, index: 0 })
     }
 
@@ -96,7 +99,15 @@ impl<W: Write> EventWriter<W> {
     }
 
     /// A metadata event, such as `process_name`.
-    pub(crate) fn metadata(&mut self, name: &str, pid: u32, tid: u32, at: i64, key: &str, value: &Value) -> io::Result<()> {
+    pub(crate) fn metadata(
+        &mut self,
+        name: &str,
+        pid: u32,
+        tid: u32,
+        at: i64,
+        key: &str,
+        value: &Value,
+    ) -> io::Result<()> {
         self.separate()?;
         let ts = self.micros(at);
         write!(

@@ -16,7 +16,13 @@ const FRAMES: [&str; 6] = [
 ];
 
 /// Writes the whole file. Times are nanoseconds on the Unix clock.
-pub(crate) fn write<W: Write>(out: W, base: i64, window: (i64, i64), vllm_version: &str, trace_name: &str) -> io::Result<W> {
+pub(crate) fn write<W: Write>(
+    out: W,
+    base: i64,
+    window: (i64, i64),
+    vllm_version: &str,
+    trace_name: &str,
+) -> io::Result<W> {
     let pid = std::process::id();
     let metadata = [
         ("with_stack", "1".to_owned()),
@@ -26,7 +32,14 @@ pub(crate) fn write<W: Write>(out: W, base: i64, window: (i64, i64), vllm_versio
     let mut writer = EventWriter::begin(out, base, &metadata)?;
     writer.metadata("process_name", pid, 0, window.0, "name", &Value::from("python"))?;
     writer.metadata("process_labels", pid, 0, window.0, "labels", &Value::from("CPU"))?;
-    writer.metadata("thread_name", pid, pid, window.0, "name", &Value::from(format!("thread {pid} (python)")))?;
+    writer.metadata(
+        "thread_name",
+        pid,
+        pid,
+        window.0,
+        "name",
+        &Value::from(format!("thread {pid} (python)")),
+    )?;
     let length = window.1 - window.0;
     for (depth, name) in FRAMES.iter().enumerate() {
         let inset = depth as i64 * 1_500;
@@ -40,7 +53,8 @@ pub(crate) fn write<W: Write>(out: W, base: i64, window: (i64, i64), vllm_versio
         };
         match depth {
             0 => writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": 1"))?,
-            _ => writer.slice(slice, format_args!("\"Python parent id\": {depth}, \"Python id\": {}", depth + 1))?,
+            _ => writer
+                .slice(slice, format_args!("\"Python parent id\": {depth}, \"Python id\": {}", depth + 1))?,
         }
     }
     writer.end(window, trace_name)

@@ -31,11 +31,8 @@ impl Latency {
 
     /// Duration of a step over so many prompt tokens and so many decoding requests.
     pub(crate) fn step(&mut self, prompt_tokens: u64, decoding: u64) -> i64 {
-        let prompt = if prompt_tokens > 0 {
-            self.prompt_ns + PROMPT_TOKEN_NS * prompt_tokens as f64
-        } else {
-            0.0
-        };
+        let prompt =
+            if prompt_tokens > 0 { self.prompt_ns + PROMPT_TOKEN_NS * prompt_tokens as f64 } else { 0.0 };
         let decode = if decoding > 0 && prompt_tokens == 0 { self.decode_ns } else { 0.0 };
         let batch = DECODE_REQUEST_NS * decoding.saturating_sub(1) as f64;
         self.jittered(prompt + decode + batch)

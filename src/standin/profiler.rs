@@ -60,7 +60,9 @@ impl Profiler {
         };
         match self.fault {
             Some(Fault::StopFails) => {
-                return Err(ApiError::internal("Call to profile method failed: Can't disable Kineto profiler when it's not running"));
+                return Err(ApiError::internal(
+                    "Call to profile method failed: Can't disable Kineto profiler when it's not running",
+                ));
             }
             Some(Fault::NoTrace) => return Ok(()),
             Some(Fault::CrashOnStop) => std::process::abort(),
@@ -158,7 +160,14 @@ impl Export {
         let stem = format!("standin_{}.async_llm", std::process::id());
         let path = self.file(&stem, self.window.1);
         let out = create(&path, self.config.torch_profiler_use_gzip)?;
-        frontend_trace::write(out, base_time(self.epoch), self.window, self.vllm_version, "tmpfrontend.json")?.finish()?;
+        frontend_trace::write(
+            out,
+            base_time(self.epoch),
+            self.window,
+            self.vllm_version,
+            "tmpfrontend.json",
+        )?
+        .finish()?;
         self.write_table(&stem)
     }
 

@@ -19,7 +19,9 @@ use super::options::StandinOptions;
 #[non_exhaustive]
 pub enum StandinError {
     /// The port is taken or forbidden.
-    #[error("cannot listen on 127.0.0.1:{port}: {source} (is another server using it? --port 0 takes a free one)")]
+    #[error(
+        "cannot listen on 127.0.0.1:{port}: {source} (is another server using it? --port 0 takes a free one)"
+    )]
     Bind {
         /// The port asked for.
         port: u16,
@@ -61,7 +63,9 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
     if let Some(path) = &options.port_file {
         report_port(path, port).map_err(|source| write_error(path, source))?;
     }
-    if let Some(directory) = options.profiler_config.as_ref().and_then(|config| config.torch_profiler_dir.as_ref()) {
+    if let Some(directory) =
+        options.profiler_config.as_ref().and_then(|config| config.torch_profiler_dir.as_ref())
+    {
         std::fs::create_dir_all(directory).map_err(|source| write_error(directory, source))?;
     }
     if options.fault == Some(Fault::ExitDuringBoot) {
@@ -124,7 +128,8 @@ fn report_port(path: &Path, port: u16) -> io::Result<()> {
 
 async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the default action ends the process, which is as good.
         return std::future::pending().await;
     };

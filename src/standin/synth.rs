@@ -105,7 +105,12 @@ fn next_step(number: u64, at: &mut i64, random: &mut SplitMix) -> Step {
     Step { context, generation: if prompt { 0 } else { 4 }, start, duration }
 }
 
-fn write_step<W: Write>(writer: &mut EventWriter<W>, step: &Step, number: u64, random: &mut SplitMix) -> io::Result<u64> {
+fn write_step<W: Write>(
+    writer: &mut EventWriter<W>,
+    step: &Step,
+    number: u64,
+    random: &mut SplitMix,
+) -> io::Result<u64> {
     let name = format!(
         "execute_context_{}({})_generation_{}({})",
         step.context.0, step.context.1, step.generation, step.generation
@@ -148,7 +153,11 @@ fn write_step<W: Write>(writer: &mut EventWriter<W>, step: &Step, number: u64, r
         let (kernel, engine) = if index % 2 == 0 { ("gemm_bf16", 1) } else { ("softmax_fwd_bf16", 2) };
         writer.slice(
             slice("Kernel", kernel, DEVICE, engine, start, duration),
-            format_args!("\"device\": 0, \"recipeId\": {}, \"correlation\": {}", number % 7, id + index as u64),
+            format_args!(
+                "\"device\": 0, \"recipeId\": {}, \"correlation\": {}",
+                number % 7,
+                id + index as u64
+            ),
         )?;
     }
     for index in 0..FLOWS {
@@ -159,8 +168,16 @@ fn write_step<W: Write>(writer: &mut EventWriter<W>, step: &Step, number: u64, r
 }
 
 const OPERATOR_NAMES: [&str; 10] = [
-    "aten::addmm", "aten::linear", "aten::view", "aten::slice", "aten::as_strided", "aten::copy_", "aten::empty",
-    "hpu::fused_attention", "aten::add", "aten::narrow",
+    "aten::addmm",
+    "aten::linear",
+    "aten::view",
+    "aten::slice",
+    "aten::as_strided",
+    "aten::copy_",
+    "aten::empty",
+    "hpu::fused_attention",
+    "aten::add",
+    "aten::narrow",
 ];
 
 const FRAME_NAMES: [&str; 13] = [

@@ -18,9 +18,9 @@ fn id_of(word: &str) -> u32 {
     let named = word.strip_prefix('t').and_then(|digits| digits.parse().ok());
     named.filter(|id| *id < VOCABULARY).unwrap_or_else(|| {
         // FNV-1a; any hash that stays the same between builds would do.
-        let hash = word.bytes().fold(0x811c_9dc5u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = word
+            .bytes()
+            .fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         // The first ids are special tokens.
         10 + hash % (VOCABULARY - 10)
     })

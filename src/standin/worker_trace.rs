@@ -116,13 +116,17 @@ impl WorkerTrace<'_> {
             );
             external_id += 1;
             let annotation = self.span("user_annotation", &name, step.start, step.end - step.start);
-            writer.slice(annotation, format_args!("\"External id\": {external_id},\"Record function id\": 0"))?;
+            writer.slice(
+                annotation,
+                format_args!("\"External id\": {external_id},\"Record function id\": 0"),
+            )?;
             placed.clear();
             self.place_step(step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
                 external_id += 1;
                 let slice = self.span("cpu_op", op.name, op.start, op.duration);
-                writer.slice(slice, format_args!("\"External id\": {external_id},\"Record function id\": 0"))?;
+                writer
+                    .slice(slice, format_args!("\"External id\": {external_id},\"Record function id\": 0"))?;
             }
         }
         Ok(())
@@ -176,7 +180,13 @@ impl<W: Write> Frames<'_, '_, W> {
     }
 
     /// Frames that call one another; returns the id of the innermost.
-    fn chain(&mut self, names: &[&str], parent: Option<u64>, start: i64, duration: i64) -> io::Result<Option<u64>> {
+    fn chain(
+        &mut self,
+        names: &[&str],
+        parent: Option<u64>,
+        start: i64,
+        duration: i64,
+    ) -> io::Result<Option<u64>> {
         let mut parent = parent;
         for (depth, name) in names.iter().enumerate() {
             let inset = depth as i64 * 1_500;
@@ -190,8 +200,12 @@ impl<W: Write> Frames<'_, '_, W> {
         let id = self.next_id;
         let slice = self.trace.span("python_function", name, start, duration.max(100));
         match parent {
-            Some(parent) => self.writer.slice(slice, format_args!("\"Python parent id\": {parent}, \"Python id\": {id}"))?,
-            None => self.writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": {id}"))?,
+            Some(parent) => self
+                .writer
+                .slice(slice, format_args!("\"Python parent id\": {parent}, \"Python id\": {id}"))?,
+            None => {
+                self.writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": {id}"))?
+            }
         }
         Ok(id)
     }

@@ -23,10 +23,7 @@ impl Annotation {
     /// Reads an event name; `None` when it is not a step (most `user_annotation`s are not).
     pub(crate) fn parse(name: &[u8]) -> Option<Self> {
         let rest = Cursor(name).literal(b"execute_")?;
-        rest.clone()
-            .context_generation()
-            .or_else(|| rest.clone().detailed())
-            .or_else(|| rest.new_cached())
+        rest.clone().context_generation().or_else(|| rest.clone().detailed()).or_else(|| rest.new_cached())
     }
 }
 

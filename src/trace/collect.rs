@@ -224,7 +224,10 @@ impl Categories {
 struct LaneId(usize);
 
 #[derive(Debug, Default)]
-struct Lanes(HashMap<(Box<[u8]>, Box<[u8]>), LaneId>);
+struct Lanes(HashMap<LaneKey, LaneId>);
+
+/// pid and tid as written, quotes removed.
+type LaneKey = (Box<[u8]>, Box<[u8]>);
 
 impl Lanes {
     fn find(&mut self, pid: &[u8], tid: &[u8]) -> LaneId {

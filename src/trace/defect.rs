@@ -89,10 +89,7 @@ impl DefectKind {
     /// The code in machine-readable output, such as `truncated_gzip`.
     #[must_use]
     pub fn code(self) -> String {
-        serde_json::to_value(self)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned))
-            .unwrap_or_default()
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
     }
 }
 
@@ -133,18 +130,11 @@ impl Defects {
             }
             return;
         }
-        self.problems.push(Problem {
-            code,
-            count,
-            offset,
-            event_index,
-            detail: detail(),
-        });
+        self.problems.push(Problem { code, count, offset, event_index, detail: detail() });
     }
 
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {
-        self.problems
-            .sort_by_key(|p| (!p.code.is_fatal(), p.offset, p.code));
+        self.problems.sort_by_key(|p| (!p.code.is_fatal(), p.offset, p.code));
         self.problems
     }
 }

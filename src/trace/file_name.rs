@@ -12,10 +12,7 @@ pub(crate) struct FileName {
 impl FileName {
     pub(crate) fn parse(name: &str) -> Self {
         let stem = name.split(".pt.trace.json").next().unwrap_or(name);
-        Self {
-            frontend: name.contains(".async_llm."),
-            rank: stem.split('.').find_map(rank_of),
-        }
+        Self { frontend: name.contains(".async_llm."), rank: stem.split('.').find_map(rank_of) }
     }
 }
 

@@ -160,10 +160,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         gaps: gaps_by_pair(&steps),
         recompiles: Recompiles { in_window: in_window as u64 },
         problems: collector.into_problems(),
-        epoch_ns: metadata
-            .base_time_ns
-            .zip(first)
-            .and_then(|(base, first)| base.checked_add(first.as_ns())),
+        epoch_ns: metadata.base_time_ns.zip(first).and_then(|(base, first)| base.checked_add(first.as_ns())),
         steps,
         categories,
     }

@@ -122,10 +122,18 @@ impl<'s, S: Sink> Reading<'s, S> {
             match ending {
                 Ending::Closed => {}
                 Ending::UnclosedArray => {
-                    self.sink.defect(DefectKind::UnclosedArray, offset, "the array of events is never closed".into());
+                    self.sink.defect(
+                        DefectKind::UnclosedArray,
+                        offset,
+                        "the array of events is never closed".into(),
+                    );
                 }
                 Ending::UnclosedObject => {
-                    self.sink.defect(DefectKind::UnclosedObject, offset, "the outer object is never closed".into());
+                    self.sink.defect(
+                        DefectKind::UnclosedObject,
+                        offset,
+                        "the outer object is never closed".into(),
+                    );
                 }
                 Ending::Cut => {
                     let detail = format!("the text ends after: {}", excerpt(&window[used..]));

@@ -184,7 +184,7 @@ fn inflate_members(mut input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Re
         }
         match input.fill_buf() {
             Ok([]) => return Ok(()),
-            Ok(bytes) if bytes.starts_with(&[0x1f, 0x8b]) => {}
+            Ok([0x1f, 0x8b, ..]) => {}
             Ok(bytes) => {
                 let detail = if bytes[0] == 0 { "NUL bytes" } else { "other bytes" };
                 let offset = position(&input);

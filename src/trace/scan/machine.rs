@@ -1,34 +1,8 @@
-//! The scanner: bytes in, events out. A pure state machine that knows no I/O, no gzip and no meaning;
-//! `read` feeds it, `collect` gives its events a meaning.
+//! The states of the scanner and the steps between them.
 
-use memchr::{memchr2, memmem};
-
-use super::defect::DefectKind;
-
-/// One event, as raw JSON text inside the window. Absent fields are empty slices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RawEvent<'w> {
-    /// Content of the `ph` string.
-    pub(crate) ph: &'w [u8],
-    /// Content of the `cat` string, escapes not decoded.
-    pub(crate) cat: &'w [u8],
-    /// Content of the `name` string, escapes not decoded.
-    pub(crate) name: &'w [u8],
-    /// `pid`, quotes removed.
-    pub(crate) pid: &'w [u8],
-    /// `tid`, quotes removed.
-    pub(crate) tid: &'w [u8],
-    /// `ts`, quotes removed.
-    pub(crate) ts: &'w [u8],
-    /// `dur`, quotes removed.
-    pub(crate) dur: &'w [u8],
-    /// `args`, whole value.
-    pub(crate) args: &'w [u8],
-    /// A key stood twice.
-    pub(crate) duplicate_key: bool,
-    /// A comma before the closing brace.
-    pub(crate) stray_comma: bool,
-}
+use super::event::{Parsed, RawEvent, event};
+use super::value::{ValueEnd, is_space, skip_space, string_end, value_end};
+use crate::trace::defect::DefectKind;
 
 /// What the scanner found.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,29 +41,32 @@ pub(crate) enum Ending {
 /// An event or a top-level value larger than this is passed over instead of held.
 pub(crate) const LARGEST_VALUE: usize = 32 << 20;
 
-/// Keys an event may start with; decides where reading goes on after damage.
-const EVENT_KEYS: [&[u8]; 12] = [
-    b"ph", b"cat", b"name", b"pid", b"tid", b"ts", b"dur", b"args", b"id", b"s", b"bp", b"sf",
-];
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Start,
     /// In the top-level object.
-    Members { comma_due: bool },
+    Members {
+        comma_due: bool,
+    },
     /// Among the events.
     Events(After),
     /// After damage: looking for the next event, or for `traceEvents` when it has not come yet.
-    Resync { before: u8 },
+    Resync {
+        before: u8,
+    },
     /// Passing over a value that is too large to hold.
-    Skip { depth: u32, in_string: bool, escaped: bool },
+    Skip {
+        depth: u32,
+        in_string: bool,
+        escaped: bool,
+    },
     Closed,
     Refused,
 }
 
 /// What stood last among the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
+pub(super) enum After {
     Open,
     Comma,
     Element,
@@ -98,9 +75,9 @@ enum After {
 /// The state machine. See [`Scanner::next`].
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    state: State,
-    bare_array: bool,
-    events_begun: bool,
+    pub(super) state: State,
+    pub(super) bare_array: bool,
+    pub(super) events_begun: bool,
     events_closed: bool,
     garbage_reported: bool,
 }
@@ -180,7 +157,7 @@ impl Scanner {
         }
     }
 
-    fn begin_events(&mut self) {
+    pub(super) fn begin_events(&mut self) {
         self.events_begun = true;
         self.state = State::Events(After::Open);
     }
@@ -335,67 +312,13 @@ impl Scanner {
         scanned(window.len(), Item::NeedMore)
     }
 
-    fn next_from<'w>(&mut self, window: &'w [u8], from: usize) -> Scanned<'w> {
+    pub(super) fn next_from<'w>(&mut self, window: &'w [u8], from: usize) -> Scanned<'w> {
         let mut inner = self.next(&window[from..], false);
         inner.consumed += from;
         if let Item::Defect { at, .. } = &mut inner.item {
             *at += from;
         }
         inner
-    }
-
-    /// Looks for a place where an event starts: `{`, after `,` or `[` or `}`, before a known key.
-    /// A `{` after `:` is the value of a key (`"args": {"name": …}`) and starts no event.
-    fn resync<'w>(&mut self, window: &'w [u8], before: u8, last: bool) -> Scanned<'w> {
-        if !self.events_begun {
-            return self.find_events(window);
-        }
-        let mut from = 0;
-        while let Some(found) = memchr2(b'{', b']', &window[from..]) {
-            let at = from + found;
-            let previous = last_solid(&window[..at]).unwrap_or(before);
-            let verdict = if window[at] == b'{' {
-                if matches!(previous, b',' | b'[' | b'}') { starts_event(&window[at..]) } else { Some(false) }
-            } else if previous == b'}' {
-                ends_events(&window[at..], last, self.bare_array)
-            } else {
-                Some(false)
-            };
-            match verdict {
-                Some(true) => {
-                    self.state = State::Events(if window[at] == b'{' { After::Comma } else { After::Element });
-                    return self.next_from(window, at);
-                }
-                Some(false) => from = at + 1,
-                None if last => from = at + 1,
-                None => {
-                    self.state = State::Resync { before: previous };
-                    return scanned(at, Item::NeedMore);
-                }
-            }
-        }
-        self.state = State::Resync { before: last_solid(window).unwrap_or(before) };
-        scanned(window.len(), Item::NeedMore)
-    }
-
-    /// Damaged metadata before the events: the events are what matters, so they are sought by name.
-    fn find_events<'w>(&mut self, window: &'w [u8]) -> Scanned<'w> {
-        const KEY: &[u8] = b"\"traceEvents\"";
-        match memmem::find(window, KEY) {
-            Some(at) => {
-                let colon = skip_space(window, at + KEY.len());
-                let bracket = skip_space(window, colon + 1);
-                match (window.get(colon), window.get(bracket)) {
-                    (Some(b':'), Some(b'[')) => {
-                        self.begin_events();
-                        scanned(bracket + 1, Item::NeedMore).again(self, window)
-                    }
-                    (Some(b':'), None) | (None, _) => scanned(at, Item::NeedMore),
-                    _ => scanned(at + 1, Item::NeedMore).again(self, window),
-                }
-            }
-            None => scanned(window.len().saturating_sub(KEY.len()), Item::NeedMore),
-        }
     }
 
     fn after_end<'w>(&mut self, window: &'w [u8]) -> Scanned<'w> {
@@ -410,207 +333,11 @@ impl Scanner {
 
 impl<'w> Scanned<'w> {
     /// Goes on behind what was consumed instead of returning an empty-handed `NeedMore`.
-    fn again(self, scanner: &mut Scanner, window: &'w [u8]) -> Self {
+    pub(super) fn again(self, scanner: &mut Scanner, window: &'w [u8]) -> Self {
         scanner.next_from(window, self.consumed)
     }
 }
 
-fn scanned(consumed: usize, item: Item<'_>) -> Scanned<'_> {
+pub(super) fn scanned(consumed: usize, item: Item<'_>) -> Scanned<'_> {
     Scanned { consumed, item }
-}
-
-enum Parsed<'w> {
-    Event(RawEvent<'w>, usize),
-    Empty(usize),
-    Open,
-    Bad(usize),
-}
-
-/// Reads the event whose `{` stands at `open`.
-fn event(window: &[u8], open: usize) -> Parsed<'_> {
-    let mut event = RawEvent::default();
-    let mut seen: u16 = 0;
-    let mut at = skip_space(window, open + 1);
-    if window.get(at) == Some(&b'}') {
-        return Parsed::Empty(at + 1);
-    }
-    loop {
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b'"') => {}
-            Some(b'}') => {
-                event.stray_comma = true;
-                return Parsed::Event(event, at + 1);
-            }
-            Some(_) => return Parsed::Bad(at),
-        }
-        let Some(key_end) = string_end(window, at + 1) else {
-            return Parsed::Open;
-        };
-        let key = &window[at + 1..key_end];
-        at = skip_space(window, key_end + 1);
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b':') => at = skip_space(window, at + 1),
-            Some(_) => return Parsed::Bad(at),
-        }
-        let Some(first) = window.get(at) else {
-            return Parsed::Open;
-        };
-        let (value, end) = match first {
-            b'"' => match string_end(window, at + 1) {
-                Some(end) => (&window[at + 1..end], end + 1),
-                None => return Parsed::Open,
-            },
-            b'{' | b'[' => match nested_end(window, at) {
-                Some(end) => (&window[at..end], end),
-                None => return Parsed::Open,
-            },
-            _ => match scalar_end(window, at) {
-                Some(end) if end > at => (&window[at..end], end),
-                Some(_) => return Parsed::Bad(at),
-                None => return Parsed::Open,
-            },
-        };
-        if let Some((slot, bit)) = event.slot(key) {
-            *slot = value;
-            event.duplicate_key |= seen & bit != 0;
-            seen |= bit;
-        }
-        at = skip_space(window, end);
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b',') => at = skip_space(window, at + 1),
-            Some(b'}') => return Parsed::Event(event, at + 1),
-            Some(_) => return Parsed::Bad(at),
-        }
-    }
-}
-
-impl<'w> RawEvent<'w> {
-    fn slot(&mut self, key: &[u8]) -> Option<(&mut &'w [u8], u16)> {
-        Some(match key {
-            b"ph" => (&mut self.ph, 1),
-            b"cat" => (&mut self.cat, 2),
-            b"name" => (&mut self.name, 4),
-            b"pid" => (&mut self.pid, 8),
-            b"tid" => (&mut self.tid, 16),
-            b"ts" => (&mut self.ts, 32),
-            b"dur" => (&mut self.dur, 64),
-            b"args" => (&mut self.args, 128),
-            _ => return None,
-        })
-    }
-}
-
-enum ValueEnd {
-    At(usize),
-    Open,
-    Bad(usize),
-}
-
-/// The end of the JSON value that starts at `at`.
-fn value_end(window: &[u8], at: usize, last: bool) -> ValueEnd {
-    let found = match window.get(at) {
-        None => None,
-        Some(b'"') => string_end(window, at + 1).map(|end| end + 1),
-        Some(b'{' | b'[') => nested_end(window, at),
-        Some(_) => match scalar_end(window, at) {
-            Some(end) if end == at => return ValueEnd::Bad(at),
-            None if last => None,
-            other => other,
-        },
-    };
-    found.map_or(ValueEnd::Open, ValueEnd::At)
-}
-
-/// The closing quote of the string whose content starts at `at`.
-#[inline]
-fn string_end(window: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        let found = at + memchr2(b'"', b'\\', window.get(at..)?)?;
-        if window[found] == b'"' {
-            return Some(found);
-        }
-        at = found + 2;
-    }
-}
-
-/// One past the bracket that closes the object or array opened at `at`. Depth is a counter, so
-/// nesting of any depth costs no stack.
-fn nested_end(window: &[u8], mut at: usize) -> Option<usize> {
-    let mut depth = 0usize;
-    while let Some(byte) = window.get(at) {
-        match byte {
-            b'"' => at = string_end(window, at + 1)?,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// One past a number or word. `None` when the window ends first: it may go on.
-#[inline]
-fn scalar_end(window: &[u8], at: usize) -> Option<usize> {
-    window[at..]
-        .iter()
-        .position(|b| matches!(b, b',' | b'}' | b']' | b'"' | b':' | b'{' | b'[') || is_space(*b))
-        .map(|length| at + length)
-}
-
-#[inline]
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-}
-
-#[inline]
-fn skip_space(window: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while at < window.len() && is_space(window[at]) {
-        at += 1;
-    }
-    at
-}
-
-fn last_solid(bytes: &[u8]) -> Option<u8> {
-    bytes.iter().rev().find(|b| !is_space(**b)).copied()
-}
-
-/// Whether an event starts at the `{` in front; `None` when the window is too short to tell.
-fn starts_event(window: &[u8]) -> Option<bool> {
-    let quote = skip_space(window, 1);
-    match window.get(quote) {
-        None => return None,
-        Some(b'"') => {}
-        Some(_) => return Some(false),
-    }
-    let rest = &window[quote + 1..];
-    let Some(end) = rest.iter().take(6).position(|b| *b == b'"') else {
-        return if rest.len() < 6 { None } else { Some(false) };
-    };
-    let colon = skip_space(rest, end + 1);
-    Some(EVENT_KEYS.contains(&&rest[..end]) && *rest.get(colon)? == b':')
-}
-
-/// Whether the `]` in front closes the events; `None` when the window is too short to tell.
-fn ends_events(window: &[u8], last: bool, bare_array: bool) -> Option<bool> {
-    let next = skip_space(window, 1);
-    match window.get(next) {
-        None if last => Some(bare_array),
-        None => None,
-        Some(b'}') => Some(!bare_array),
-        Some(b',') => match window.get(skip_space(window, next + 1)) {
-            None => None,
-            Some(byte) => Some(*byte == b'"' && !bare_array),
-        },
-        Some(_) => Some(false),
-    }
 }

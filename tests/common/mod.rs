@@ -1,0 +1,52 @@
+//! What the integration tests share: the real binary, procedures with short deadlines, small traces.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails has found a broken test")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// The binary under test.
+pub(crate) fn tracegate() -> Command {
+    let mut command = Command::cargo_bin("tracegate").unwrap();
+    command.env_remove("TRACEGATE_REEXEC");
+    command
+}
+
+/// The single-request procedure with deadlines of seconds: enough for the stand-in, quick to fail.
+pub(crate) fn quick_procedure(directory: &Path) -> PathBuf {
+    let shipped = std::fs::read_to_string(root().join("procedures/async_single_request.toml")).unwrap();
+    let path = directory.join("quick.toml");
+    let quick = shipped
+        .replace("boot = \"15m\"", "boot = \"4s\"")
+        .replace("trace = \"5m\"", "trace = \"2s\"")
+        .replace("stop = \"10m\"", "stop = \"20s\"");
+    assert_ne!(quick, shipped);
+    std::fs::write(&path, quick).unwrap();
+    path
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The recorded real trace.
+pub(crate) fn real_trace() -> PathBuf {
+    root().join("tests/traces/vllm-0.32-cpu-single-request")
+}
+
+/// One gzip member.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Standard output or error as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}

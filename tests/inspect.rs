@@ -1,0 +1,108 @@
+//! `tracegate inspect` on a real vLLM 0.32 trace and on files that are none.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use common::{real_trace, text, tracegate};
+use serde_json::Value;
+
+fn inspect_json(path: &std::path::Path) -> (Option<i32>, Value) {
+    let output = tracegate().args(["inspect", "--format", "json"]).arg(path).output().unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn reads_a_real_trace_as_the_contract_says() {
+    let (code, json) = inspect_json(&real_trace());
+    assert_eq!(code, Some(0));
+    let worker = &json["traces"][0];
+    assert_eq!(worker["role"], "worker");
+    assert_eq!(worker["format"], "kineto");
+    assert_eq!((&worker["rank"], &worker["world_size"]), (&0.into(), &1.into()));
+    assert_eq!(worker["vllm_version"], "0.32.0");
+    assert_eq!(worker["evidence"], "annotation");
+    let totals = &worker["totals"];
+    let expected = serde_json::json!({
+        "prompt": 1, "decode": 6, "mixed": 0, "idle": 1, "unclassified": 0,
+        "context_tokens": 4, "generation_tokens": 6,
+    });
+    assert_eq!(totals, &expected);
+    // Times of the first decode step, digit by digit as in the file.
+    let decode = &worker["steps"][1];
+    assert_eq!(decode["start_ns"], 206_687_806);
+    assert_eq!(decode["duration_ns"], 39_082_978);
+    assert_eq!(decode["gap_ns"], 2_926_170);
+    assert_eq!(worker["steps"][0]["gap_ns"], Value::Null);
+    assert_eq!(worker["steps"][7]["kind"], "idle");
+    assert_eq!(worker["steps"][7]["gap_ns"], Value::Null);
+    let gaps = &worker["gaps"]["decode_to_decode"];
+    assert_eq!(
+        (&gaps["count"], &gaps["min_ns"], &gaps["max_ns"]),
+        (&5.into(), &3_092_953.into(), &6_091_869.into())
+    );
+    assert_eq!(worker["recompiles"]["in_window"], 0);
+    assert_eq!(worker["problems"], serde_json::json!([]));
+    let frontend = &json["traces"][1];
+    assert_eq!(frontend["role"], "frontend");
+    assert_eq!(frontend["steps"], serde_json::json!([]));
+    assert_eq!(frontend["totals"]["context_tokens"], Value::Null);
+}
+
+#[test]
+fn text_and_markdown_show_the_same_totals() {
+    let totals = "totals  prompt 1, decode 6, idle 1, context tokens 4, generation tokens 6";
+    for form in ["text", "markdown"] {
+        let output = tracegate().args(["inspect", "--format", form]).arg(real_trace()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let text = text(&output.stdout);
+        assert!(text.contains(totals), "{form}: {text}");
+        assert!(text.contains("decode to decode"), "{form}: {text}");
+    }
+}
+
+#[test]
+fn a_renamed_frontend_is_still_no_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::read_dir(real_trace())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains(".async_llm."))
+        .unwrap();
+    let renamed = directory.path().join("a.json.gz");
+    std::fs::copy(file, &renamed).unwrap();
+    let (code, json) = inspect_json(&renamed);
+    assert_eq!(code, Some(0));
+    assert_eq!(json["traces"][0]["role"], "frontend");
+}
+
+#[test]
+fn a_cut_file_prints_what_was_read_and_exits_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::read_dir(real_trace()).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
+    let whole = std::fs::read(file).unwrap();
+    let cut = directory.path().join("rank0.1.pt.trace.json.gz");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let (code, json) = inspect_json(&cut);
+    assert_eq!(code, Some(3));
+    let worker = &json["traces"][0];
+    assert_eq!(worker["problems"][0]["code"], "truncated_gzip");
+    assert!(worker["events"].as_u64().unwrap() > 100);
+    assert_eq!(worker["steps"][0]["kind"], "prompt");
+}
+
+#[test]
+fn what_is_no_trace_exits_3_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let text_file = directory.path().join("notes.txt");
+    std::fs::write(&text_file, "Dear diary").unwrap();
+    let missing = directory.path().join("missing.json");
+    for (path, said) in [
+        (directory.path(), "no *.pt.trace.json[.gz] or server_events*.json in"),
+        (text_file.as_path(), "not_a_trace at byte 0"),
+        (missing.as_path(), "unreadable at byte 0: No such file or directory"),
+    ] {
+        let output = tracegate().arg("inspect").arg(path).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{path:?}");
+        assert!(text(&output.stderr).contains(said), "{path:?}: {}", text(&output.stderr));
+    }
+}
