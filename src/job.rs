@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::check::{Decided, decide};
 use crate::lane::{self, Lane};
 use crate::plan::{Plan, resolve};
-use crate::procedure::{Procedure, Span};
+use crate::procedure::{LoadClient, Procedure, Span};
 use crate::run::{Phase, RunDirectory, RunError, execute};
 use crate::snapshot::snapshot_text;
 use crate::standin::Fault;
@@ -21,6 +21,8 @@ pub struct Job {
     pub out: PathBuf,
     /// Fault for the stand-in to play.
     pub fault: Option<Fault>,
+    /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names.
+    pub client: Option<LoadClient>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
 }
@@ -52,7 +54,11 @@ impl Job {
     /// The lane lacks something, or its versions cannot be profiled.
     pub fn plan(&self) -> Result<Plan, RunError> {
         let site = lane::probe(self.lane)?;
-        let mut plan = resolve(&self.procedure, &site)?;
+        let mut procedure = self.procedure.clone();
+        if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
+            procedure.load.client = client;
+        }
+        let mut plan = resolve(&procedure, &site)?;
         if let Some(fault) = self.fault {
             plan.server.argv.extend(["--fault".to_owned(), fault.name()]);
         }

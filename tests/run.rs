@@ -64,7 +64,7 @@ fn the_single_request_passes_and_its_run_directory_decides_again() {
 fn a_dropped_decode_step_is_a_failed_check() {
     let ran = run(&["--fault", "drop-decode"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(ran.out.contains("FAIL  order       the steps were P D{5}, expected P D{6}"), "{}", ran.out);
+    assert!(ran.out.contains("FAIL  order        the steps were P D{5}, expected P D{6}"), "{}", ran.out);
     assert!(ran.out.contains("the trace has 5 generation tokens"), "{}", ran.out);
     assert!(ran.out.contains("verdict: FAIL (order, ledger)"), "{}", ran.out);
     assert!(ran.run_directory().join("traces").is_dir());
@@ -97,7 +97,7 @@ fn a_trace_that_is_cut_short_is_an_infrastructure_error() {
 fn faults_end_in_the_right_class() {
     for (fault, code, said) in [
         ("duplicate-step", 1, "verdict: FAIL (order, ledger, gaps)"),
-        ("missing-prompt", 1, "FAIL  presence    no prompt step"),
+        ("missing-prompt", 1, "FAIL  presence     no prompt step"),
         ("reorder-steps", 1, "verdict: FAIL (order)"),
         ("long-gaps", 1, "verdict: FAIL (gaps)"),
         ("invalid-json", 3, "truncated_json at byte"),

@@ -1,7 +1,7 @@
 //! From a run directory to a verdict.
 
 use super::outcome::{Outcome, Verdict};
-use super::{gaps, ledger, ranks, steps};
+use super::{batches, client_times, gaps, ledger, ranks, steps};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord, RunState};
@@ -56,6 +56,8 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("presence", steps::presence(&workers)),
         ("order", steps::order(&workers, &plan.expected.sequence)),
         ("ledger", ledger::reconcile(&workers, &ledger)),
+        ("batches", batches::bounded(&workers, &ledger, plan.expected.max_decode_batch)),
+        ("client_times", client_times::joined(&workers, &ledger)),
         ("gaps", gaps::within_bounds(&workers, &plan.expected.gaps)),
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles)),
         ("leftovers", leftovers(&record)),

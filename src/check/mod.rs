@@ -1,6 +1,8 @@
 //! Decides a run directory: named checks over traces and ledger, and the verdict. Reads files only, so a
 //! run recorded on hardware is decided the same way on a laptop.
 
+mod batches;
+mod client_times;
 mod decide;
 mod gaps;
 mod ledger;
@@ -8,5 +10,7 @@ mod outcome;
 mod ranks;
 mod steps;
 
+pub use client_times::Arrivals;
+pub(crate) use client_times::arrivals;
 pub use decide::{Decided, decide};
 pub use outcome::{Check, Outcome, Verdict};

@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::run::select;
 use crate::lane::{self, Lane, Versions};
 use crate::plan::{Plan, resolve};
+use crate::procedure::LoadClient;
 
 #[derive(Args)]
 pub(super) struct PlanVerb {
@@ -20,6 +21,9 @@ pub(super) struct PlanVerb {
     /// Plan for these versions instead of those found here, such as vllm=0.32.0,vllm-gaudi=0.21.0
     #[arg(long, value_name = "PACKAGE=VERSION", value_delimiter = ',', value_parser = package_version)]
     assume: Vec<(String, String)>,
+    /// Who would send the workload of `vllm bench serve`
+    #[arg(long, value_enum)]
+    client: Option<LoadClient>,
     /// Read procedures from this directory instead of those that ship with tracegate
     #[arg(long, value_name = "DIR")]
     procedures: Option<PathBuf>,
@@ -35,10 +39,13 @@ fn package_version(text: &str) -> Result<(String, String), String> {
 
 impl PlanVerb {
     pub(super) fn run(self) -> Exit {
-        let procedure = match select(self.procedures.as_deref(), std::slice::from_ref(&self.name)) {
+        let mut procedure = match select(self.procedures.as_deref(), std::slice::from_ref(&self.name)) {
             Ok(mut found) => found.swap_remove(0),
             Err(error) => return Exit::usage(&error),
         };
+        if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
+            procedure.load.client = client;
+        }
         let site = if self.assume.is_empty() {
             match lane::probe(self.lane) {
                 Ok(site) => site,
@@ -69,7 +76,37 @@ fn describe(plan: &Plan) -> String {
     for command in plan.prepare.iter().chain([&plan.server]) {
         text += &format!("{command}\n\n");
     }
-    text += "POST /start_profile\n";
+    text += &load(plan);
+    let expected = &plan.expected;
+    text += &format!(
+        "\nexpects\n  worker traces: {} ({})\n  evidence:      {}\n  steps:         {}\n\ndepartures from the manual\n",
+        expected.ranks, expected.worker_files, expected.evidence, expected.sequence
+    );
+    for adaptation in &plan.adaptations {
+        text += &format!(
+            "  manual:  {}\n  planned: {}\n  because: {}\n  source:  {}\n\n",
+            adaptation.manual, adaptation.planned, adaptation.reason, adaptation.source
+        );
+    }
+    text
+}
+
+fn load(plan: &Plan) -> String {
+    if let Some(bench) = &plan.bench_command {
+        return format!("{}\n", bench.command);
+    }
+    let mut text = "POST /start_profile\n".to_owned();
+    if let Some(bench) = &plan.bench {
+        text += &format!(
+            "POST /v1/completions x{}: {} prompt tokens, {} output tokens, range ratio {}, rate {}, at most {} at once\n",
+            bench.num_prompts,
+            bench.random_input_len,
+            bench.random_output_len,
+            bench.random_range_ratio,
+            bench.request_rate,
+            bench.max_concurrency.map_or_else(|| "any number".to_owned(), |limit| limit.to_string())
+        );
+    }
     for request in &plan.requests {
         text += &format!(
             "POST /v1/completions {}\n",
@@ -79,12 +116,5 @@ fn describe(plan: &Plan) -> String {
             })
         );
     }
-    text += "POST /stop_profile\n\ndepartures from the manual\n";
-    for adaptation in &plan.adaptations {
-        text += &format!(
-            "  manual:  {}\n  planned: {}\n  because: {}\n  source:  {}\n\n",
-            adaptation.manual, adaptation.planned, adaptation.reason, adaptation.source
-        );
-    }
-    text
+    text + "POST /stop_profile\n"
 }

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::progress::Progress;
 use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
-use crate::procedure::{Procedure, ProcedureError, builtin, find, load_directory};
+use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
 use crate::run::default_parent;
 use crate::standin::Fault;
@@ -30,6 +30,9 @@ pub(super) struct Run {
     /// Fault for the stand-in to play
     #[arg(long, value_enum, value_name = "NAME")]
     fault: Option<Fault>,
+    /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names
+    #[arg(long, value_enum)]
+    client: Option<LoadClient>,
     /// Factor on every deadline, for slow machines
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
     deadline_scale: f64,
@@ -64,6 +67,7 @@ impl Run {
                 lane: self.lane,
                 out: self.out.clone(),
                 fault: self.fault,
+                client: self.client,
                 deadline_scale: self.deadline_scale,
             };
             exit = exit.and(run_one(&job));

@@ -38,6 +38,24 @@ pub enum ClientError {
         /// The known cause, with a link.
         diagnosis: String,
     },
+    /// Some requests of a load failed.
+    #[error("{failed} of {total} requests failed; the first: {first}")]
+    Requests {
+        /// How many failed.
+        failed: usize,
+        /// How many were sent.
+        total: usize,
+        /// Why the first failed.
+        first: String,
+    },
+    /// `vllm bench serve` did not do what it was run for.
+    #[error("`vllm bench serve`: {reason}\n  its output: {log}")]
+    RealClient {
+        /// What went wrong.
+        reason: String,
+        /// What it printed.
+        log: std::path::PathBuf,
+    },
     /// A success with a body that is not what vLLM sends.
     #[error("{what} answered 200 with a body that is no completion: {reason}: {body}")]
     Malformed {

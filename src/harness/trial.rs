@@ -18,7 +18,7 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     }
     let title = procedure.title.clone();
     let name = procedure.name.clone();
-    let job = Job { procedure, lane, out, fault: None, deadline_scale: deadline_scale() };
+    let job = Job { procedure, lane, out, fault: None, client: None, deadline_scale: deadline_scale() };
     let finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::error::LaneError;
 use super::name::Lane;
-use super::site::{Site, Versions};
+use super::site::{BenchClient, Site, Versions};
 
 pub(super) fn probe() -> Result<Site, LaneError> {
     let missing = |what: &str, remedy: &str| LaneError::missing(Lane::Gaudi, what, remedy);
@@ -57,6 +57,12 @@ for name in ('vllm', 'vllm-gaudi', 'torch'):
 }
 
 pub(super) fn assumed(versions: Versions) -> Site {
+    let bench = versions.get("vllm").map(|version| BenchClient {
+        program: "vllm".into(),
+        tokenizer: None,
+        version: version.clone(),
+        env: BTreeMap::new(),
+    });
     Site {
         lane: Lane::Gaudi,
         versions,
@@ -64,6 +70,7 @@ pub(super) fn assumed(versions: Versions) -> Site {
         env: BTreeMap::new(),
         extra_args: Vec::new(),
         model_path: None,
+        bench,
         reports_port: false,
         hl_prof_config: Some("hl-prof-config".into()),
     }

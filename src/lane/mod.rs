@@ -10,7 +10,7 @@ pub(crate) mod vllm_cpu;
 
 pub use error::LaneError;
 pub use name::Lane;
-pub use site::{Site, Versions};
+pub use site::{BenchClient, Site, Versions};
 pub(crate) use standin::REEXEC;
 
 /// Looks for what a lane needs on this machine. Boots nothing.

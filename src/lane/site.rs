@@ -27,6 +27,8 @@ pub struct Site {
     pub extra_args: Vec<(Vec<String>, String)>,
     /// A local model that serves under the procedure's model name.
     pub model_path: Option<PathBuf>,
+    /// `vllm bench serve`'s program, where the lane has it.
+    pub bench: Option<BenchClient>,
     /// The server writes its port to a file; otherwise the plan chooses one.
     pub reports_port: bool,
     /// `hl-prof-config`, where the lane has it.
@@ -39,4 +41,17 @@ impl Site {
     pub fn version(&self, package: &str) -> Option<Version> {
         Version::from_str(self.versions.get(package)?).ok()
     }
+}
+
+/// The real client of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchClient {
+    /// The `vllm` program.
+    pub program: PathBuf,
+    /// A local tokenizer; the model's own where absent.
+    pub tokenizer: Option<PathBuf>,
+    /// Its version of vLLM.
+    pub version: String,
+    /// Variables it needs.
+    pub env: BTreeMap<String, String>,
 }

@@ -30,6 +30,7 @@ pub(super) fn site(program: PathBuf) -> Site {
         env: BTreeMap::from([(REEXEC.to_owned(), "standin".to_owned())]),
         extra_args: Vec::new(),
         model_path: None,
+        bench: super::vllm_cpu::bench_client(),
         reports_port: true,
         hl_prof_config: None,
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LaneError;
 use super::name::Lane;
-use super::site::{Site, Versions};
+use super::site::{BenchClient, Site, Versions};
 
 /// Version of vLLM that is set up when none is named.
 pub(crate) const DEFAULT_VLLM: &str = "0.32.0";
@@ -42,6 +42,12 @@ fn chosen() -> Option<PathBuf> {
 }
 
 pub(super) fn probe() -> Result<Site, LaneError> {
+    let manifest = manifest()?;
+    Ok(site(manifest.versions, &manifest.python, &manifest.model))
+}
+
+/// The environment that `setup` built, whole.
+fn manifest() -> Result<Manifest, LaneError> {
     const REMEDY: &str =
         "tracegate setup vllm-cpu (in this repository: cargo run --release -- setup vllm-cpu)";
     let missing = |what: String| LaneError::missing(Lane::VllmCpu, what, REMEDY);
@@ -56,7 +62,29 @@ pub(super) fn probe() -> Result<Site, LaneError> {
             return Err(missing(format!("{} is gone; the environment is damaged", part.display())));
         }
     }
-    Ok(site(manifest.versions, &manifest.python, &manifest.model))
+    Ok(manifest)
+}
+
+/// The real client of the environment, for this lane and for any other that has none of its own.
+pub(super) fn bench_client() -> Option<BenchClient> {
+    let manifest = manifest().ok()?;
+    Some(client_of(&manifest.versions, &manifest.python, &manifest.model))
+}
+
+fn client_of(versions: &Versions, python: &Path, model: &Path) -> BenchClient {
+    BenchClient {
+        program: python.with_file_name("vllm"),
+        tokenizer: Some(model.to_owned()),
+        version: versions.get("vllm").cloned().unwrap_or_default(),
+        env: offline(),
+    }
+}
+
+/// Nothing is downloaded and nothing is reported while a procedure runs.
+fn offline() -> BTreeMap<String, String> {
+    [("HF_HUB_OFFLINE", "1"), ("VLLM_NO_USAGE_STATS", "1")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 pub(super) fn assumed(mut versions: Versions) -> Site {
@@ -67,21 +95,17 @@ pub(super) fn assumed(mut versions: Versions) -> Site {
 
 fn site(versions: Versions, python: &Path, model: &Path) -> Site {
     let reason = |text: &str| text.to_owned();
+    let bench = Some(client_of(&versions, python, model));
+    let mut env = offline();
+    // Gigabytes of key-value cache; the default takes half of the machine's memory.
+    env.insert("VLLM_CPU_KVCACHE_SPACE".to_owned(), "1".to_owned());
     Site {
         lane: Lane::VllmCpu,
         versions,
         launcher: [&python.display().to_string(), "-m", "vllm.entrypoints.openai.api_server"]
             .map(str::to_owned)
             .to_vec(),
-        env: BTreeMap::from(
-            [
-                // Nothing is downloaded and nothing is reported while a procedure runs.
-                ("HF_HUB_OFFLINE", "1"),
-                ("VLLM_NO_USAGE_STATS", "1"),
-                ("VLLM_CPU_KVCACHE_SPACE", "1"),
-            ]
-            .map(|(key, value)| (key.to_owned(), value.to_owned())),
-        ),
+        env,
         extra_args: vec![
             (
                 vec!["--load-format".to_owned(), "dummy".to_owned()],
@@ -90,6 +114,7 @@ fn site(versions: Versions, python: &Path, model: &Path) -> Site {
             (vec!["--enforce-eager".to_owned()], reason("boot takes 2 minutes instead of 9 on two cores")),
         ],
         model_path: Some(model.to_owned()),
+        bench,
         reports_port: false,
         hl_prof_config: None,
     }

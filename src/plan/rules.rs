@@ -30,6 +30,16 @@ pub(crate) enum Fact {
     WorkerReadsEnvironment,
     /// The buckets' variables are called `…_QUERY_BUCKET_…`.
     QueryBuckets,
+    /// Workers leave this evidence of their steps.
+    Evidence(&'static str),
+    /// Worker traces have this name.
+    WorkerFiles(&'static str),
+    /// `--random-range-ratio r` spreads lengths over `[len(1-r), len(1+r)]` and refuses 1.
+    RangeRatioSpreads,
+    /// `vllm bench serve --profile` says whether the profiler started and stopped.
+    BenchReportsProfiler,
+    /// `python3 -m vllm.entrypoints.openai.api_server` works and is deprecated.
+    DeprecatedEntryPoint,
     /// Profiling cannot work; the version that mends it.
     Broken { fixed_in: &'static str },
 }
@@ -71,7 +81,100 @@ pub(crate) const RULES: &[Rule] = &[
         reason: "VLLM_PROMPT_SEQ_BUCKET_* is the deprecated name",
         source: "vllm-gaudi env_variables.md:130 at 091bbadd; docs until about April 2026 had the old name",
     },
+    Rule {
+        package: "vllm-gaudi",
+        range: ">=0.10",
+        fact: Fact::Evidence("frames"),
+        reason: "HPUWorker.execute_model overrides vLLM's without annotating its steps",
+        source: "vllm-gaudi hpu_worker.py:569-592 at 091bbadd; not run on hardware",
+    },
+    Rule {
+        package: "vllm-gaudi",
+        range: ">=0.10",
+        fact: Fact::WorkerFiles("{hostname}_{pid}.{ns}.pt.trace.json.gz"),
+        reason: "the plugin's profiler takes torch's default worker name",
+        source: "torch/profiler/profiler.py:752-768; not run on hardware",
+    },
+    Rule {
+        package: "vllm",
+        range: "<0.13",
+        fact: Fact::Evidence("frames"),
+        reason: "these versions do not annotate their steps",
+        source: "an 0.11.0 trace holds no user_annotation: measured",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.13,<0.16",
+        fact: Fact::Evidence("annotation execute_new_{N}_cached_{M}"),
+        reason: "counts requests, not tokens: the ledger cannot be reconciled",
+        source: "vLLM 0.13 gpu_worker.py:553-566, vllm#22496",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.16",
+        fact: Fact::Evidence("annotation execute_context_{R}({T})_generation_{R}({T})"),
+        reason: "counts requests and tokens",
+        source: "vllm#31193; measured on 0.32.0",
+    },
+    Rule {
+        package: "vllm",
+        range: "<0.13",
+        fact: Fact::WorkerFiles("{hostname}_{pid}.{ns}.pt.trace.json.gz"),
+        reason: "torch's default worker name",
+        source: "measured on 0.11.0",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.13,<0.30",
+        fact: Fact::WorkerFiles("{instance_id}-rank-{rank}.{ns}.pt.trace.json.gz"),
+        reason: "the worker's name has the instance and the rank; from 0.20 on a GPU dp0_pp0_tp0_…_rank0",
+        source: "vLLM 0.13 and 0.20 sources",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.30",
+        fact: Fact::WorkerFiles("…rank{rank}.{ns}.pt.trace.json.gz"),
+        reason: "rank0 on a CPU, dp0_pp0_tp0_…_rank0 on a GPU",
+        source: "measured on 0.32.0 CPU; the first minor is a bound",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.10",
+        fact: Fact::RangeRatioSpreads,
+        reason: "since vllm#16126 the ratio r spreads lengths over [len(1-r), len(1+r)] with r below 1; the manual's 1.0 meant a fixed length and now raises ValueError before any request; 0 is the fixed length of today",
+        source: "vllm#16126; ValueError measured on 0.32.0, read in 0.10.2 to 0.29.0",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.30",
+        fact: Fact::BenchReportsProfiler,
+        reason: "older clients parse the profiler's answer as a completion and never say that it started",
+        source: "vLLM 0.32 benchmarks/serve.py:938-947, measured; 0.10.2 to 0.29 read",
+    },
+    Rule {
+        package: "vllm",
+        range: ">=0.30",
+        fact: Fact::DeprecatedEntryPoint,
+        reason: "vllm serve is its name now; the module still works and prints a DeprecationWarning",
+        source: "measured on 0.32.0",
+    },
 ];
+
+/// Versions of vLLM whose behaviour was read or measured. Others are treated as the nearest of these.
+const KNOWN_VLLM: [&str; 8] =
+    ["0.10.2", "0.11.0", "0.13.0", "0.16.0", "0.20.0", "0.25.0", "0.29.0", "0.32.0"];
+
+/// The known version nearest to an unknown one: the newest that is not newer, else the oldest.
+/// `None` for a version within a known minor.
+pub(crate) fn nearest_known(version: &Version) -> Option<Version> {
+    let known: Vec<Version> = KNOWN_VLLM.iter().filter_map(|text| Version::from_str(text).ok()).collect();
+    let minor = |version: &Version| version.release().iter().copied().take(2).collect::<Vec<u64>>();
+    if known.iter().any(|other| minor(other) == minor(version)) {
+        return None;
+    }
+    let release = version.only_release();
+    known.iter().rev().find(|other| **other <= release).or(known.first()).cloned()
+}
 
 /// The rule of a kind that holds for a version.
 pub(crate) fn find(
@@ -122,6 +225,70 @@ mod tests {
             let rule = find("vllm", Some(&version(text)), enabling).unwrap();
             assert_eq!(rule.fact == Fact::EnabledByEnvironment, by_environment, "{text}");
         }
+    }
+
+    /// The fact of one kind that holds for a version of vLLM.
+    fn fact(text: &str, kind: fn(Fact) -> bool) -> Option<Fact> {
+        find("vllm", Some(&version(text)), kind).map(|rule| rule.fact)
+    }
+
+    #[test]
+    fn evidence_and_file_names_follow_the_version() {
+        let evidence = |text| match fact(text, |fact| matches!(fact, Fact::Evidence(_))) {
+            Some(Fact::Evidence(name)) => name,
+            _ => "",
+        };
+        assert_eq!(evidence("0.11.0"), "frames");
+        assert_eq!(evidence("0.13.0"), "annotation execute_new_{N}_cached_{M}");
+        assert!(evidence("0.16.0").contains("execute_context"));
+        let files = |text| match fact(text, |fact| matches!(fact, Fact::WorkerFiles(_))) {
+            Some(Fact::WorkerFiles(name)) => name,
+            _ => "",
+        };
+        assert!(files("0.11.0").starts_with("{hostname}_{pid}"));
+        assert!(files("0.20.0").starts_with("{instance_id}-rank-"));
+        assert!(files("0.32.0+cpu").starts_with("…rank"));
+    }
+
+    #[test]
+    fn the_range_ratio_changed_before_every_known_version() {
+        for text in KNOWN_VLLM {
+            assert_eq!(
+                fact(text, |fact| fact == Fact::RangeRatioSpreads),
+                Some(Fact::RangeRatioSpreads),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_new_clients_report_the_profiler() {
+        let reports = |text| fact(text, |fact| fact == Fact::BenchReportsProfiler).is_some();
+        assert!(reports("0.32.0") && !reports("0.29.0"));
+        let deprecated = |text| fact(text, |fact| fact == Fact::DeprecatedEntryPoint).is_some();
+        assert!(deprecated("0.32.0+cpu") && !deprecated("0.29.0"));
+    }
+
+    #[test]
+    fn gaudi_facts_follow_the_plugin() {
+        let gaudi =
+            |text, wanted: fn(Fact) -> bool| find("vllm-gaudi", Some(&version(text)), wanted).is_some();
+        assert!(gaudi("0.21.0", |fact| fact == Fact::WorkerReadsEnvironment));
+        assert!(!gaudi("0.11.0", |fact| fact == Fact::WorkerReadsEnvironment));
+        assert!(gaudi("0.21.0", |fact| fact == Fact::QueryBuckets));
+        assert!(!gaudi("0.16.0", |fact| fact == Fact::QueryBuckets));
+        assert!(gaudi("0.21.0", |fact| matches!(fact, Fact::Evidence("frames"))));
+        assert!(gaudi("0.21.0", |fact| matches!(fact, Fact::WorkerFiles(_))));
+    }
+
+    #[test]
+    fn unknown_versions_are_treated_as_the_nearest_known() {
+        let nearest = |text| nearest_known(&version(text)).map(|version| version.to_string());
+        assert_eq!(nearest("0.32.1"), None);
+        assert_eq!(nearest("0.33.0"), Some("0.32.0".to_owned()));
+        assert_eq!(nearest("0.34.1.dev12+gabcdef"), Some("0.32.0".to_owned()));
+        assert_eq!(nearest("0.18.0"), Some("0.16.0".to_owned()));
+        assert_eq!(nearest("0.9.1"), Some("0.10.2".to_owned()));
     }
 
     #[test]

@@ -37,7 +37,20 @@ impl Plan {
         }
         script += &format!("{} &\n\n", variable(&self.server));
         script += "until curl -sf \"http://127.0.0.1:$PORT/health\"; do sleep 1; done\n";
+        if let Some(bench) = &self.bench_command {
+            script += &format!("{}\nkill %1; wait\n", variable(&bench.command));
+            return script;
+        }
         script += "curl -X POST \"http://127.0.0.1:$PORT/start_profile\"\n";
+        if let Some(bench) = &self.bench {
+            script += &format!(
+                "# {} requests of {} prompt tokens and {} output tokens, {} at once at most, as `vllm bench serve` sends them\n",
+                bench.num_prompts,
+                bench.random_input_len,
+                bench.random_output_len,
+                bench.max_concurrency.map_or_else(|| "any number".to_owned(), |limit| limit.to_string())
+            );
+        }
         for request in &self.requests {
             let body = serde_json::json!({
                 "model": self.served_model, "prompt": request.prompt,

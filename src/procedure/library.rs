@@ -7,8 +7,10 @@ use super::model::Procedure;
 use super::validate::complaint;
 
 /// The procedure files of this repository, by name.
-const BUILTIN: [(&str, &str); 1] =
-    [("async_single_request", include_str!("../../procedures/async_single_request.toml"))];
+const BUILTIN: [(&str, &str); 2] = [
+    ("async_single_request", include_str!("../../procedures/async_single_request.toml")),
+    ("async_multiple_requests", include_str!("../../procedures/async_multiple_requests.toml")),
+];
 
 impl Procedure {
     /// Reads one procedure. `file` is used in messages only.

@@ -1,14 +1,16 @@
 //! What a manual says, as data: the TOML model of a procedure and its validation. Knows no lane's commands.
 
+mod bench;
 mod error;
 mod library;
 mod model;
 mod validate;
 
+pub use bench::{Bench, Dataset, Goodput, Metric, PromptForm, RampUp, RampUpStrategy, Rate};
 pub use error::ProcedureError;
 pub use library::{builtin, find, load_directory};
 pub use model::{
-    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, Manual, Procedure, Profiler, ProfilerKind,
-    Request, Server, Span,
+    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, LoadClient, Manual, Procedure, Profiler,
+    ProfilerKind, Request, Server, Span,
 };
 pub(crate) use validate::sequence_pattern;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bench::Bench;
 use crate::lane::Lane;
 
 /// One documented way to profile.
@@ -121,9 +123,26 @@ fn one() -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
+    /// Who sends `bench`.
+    #[serde(default)]
+    pub client: LoadClient,
     /// Completions, one after the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request: Vec<Request>,
+    /// The workload of `vllm bench serve`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
+}
+
+/// Who sends the workload of `vllm bench serve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadClient {
+    /// tracegate itself, without Python.
+    #[default]
+    Native,
+    /// `vllm bench serve` as a child, where the lane has it.
+    Vllm,
 }
 
 /// One `POST /v1/completions`.
@@ -176,6 +195,9 @@ pub struct Expect {
     pub frontend: bool,
     /// The steps in order as a pattern over `P`, `D`, `M`, idle steps left out: `P D{6}`.
     pub sequence: String,
+    /// Requests decoded in one step at most; not checked where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_decode_batch: Option<u64>,
     /// Compilations allowed inside the window; not checked where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recompiles: Option<u64>,

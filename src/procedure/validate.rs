@@ -2,7 +2,8 @@
 
 use regex_lite::Regex;
 
-use super::model::{Procedure, Request};
+use super::bench::Bench;
+use super::model::{LoadClient, Procedure, Request};
 
 /// A refused key and the reason.
 pub(crate) type Complaint = (String, String);
@@ -52,14 +53,65 @@ fn server(procedure: &Procedure) -> Option<Complaint> {
 }
 
 fn load(procedure: &Procedure) -> Option<Complaint> {
-    let requests = &procedure.load.request;
-    if requests.is_empty() {
-        return say("load", "needs at least one [[load.request]]: a window without load has no steps");
+    let load = &procedure.load;
+    match (load.request.is_empty(), &load.bench) {
+        (true, None) => {
+            return say("load", "needs [[load.request]] or [load.bench]: a window without load has no steps");
+        }
+        (false, Some(_)) => {
+            return say("load.bench", "cannot stand beside [[load.request]]: one load per window");
+        }
+        (true, Some(bench)) => {
+            let (key, message) = bench_complaint(bench, procedure.server.max_model_len)?;
+            return say(format!("load.bench.{key}"), message);
+        }
+        (false, None) => {}
     }
-    requests.iter().enumerate().find_map(|(index, request)| {
+    if load.client == LoadClient::Vllm {
+        return say("load.client", "\"vllm\" sends [load.bench] only");
+    }
+    load.request.iter().enumerate().find_map(|(index, request)| {
         let (key, message) = request_complaint(request, procedure.server.max_model_len)?;
         say(format!("load.request[{index}].{key}"), message)
     })
+}
+
+fn bench_complaint(bench: &Bench, longest: Option<u32>) -> Option<(&'static str, String)> {
+    let positive = |value: f64| value > 0.0;
+    let complaint = |wrong: bool, key: &'static str, message: &str| wrong.then(|| (key, message.to_owned()));
+    let tokens = u64::from(bench.random_input_len) + u64::from(bench.random_output_len);
+    complaint(bench.num_prompts == 0, "num_prompts", "must be at least 1")
+        .or_else(|| complaint(bench.random_input_len == 0, "random_input_len", "must be at least 1"))
+        .or_else(|| complaint(bench.random_output_len == 0, "random_output_len", "must be at least 1"))
+        .or_else(|| {
+            let too_long = longest.is_some_and(|longest| tokens > u64::from(longest));
+            complaint(too_long, "random_input_len", "with random_output_len it exceeds server.max_model_len")
+        })
+        .or_else(|| {
+            let wrong = !(0.0..=1.0).contains(&bench.random_range_ratio);
+            complaint(wrong, "random_range_ratio", "must be between 0 and 1")
+        })
+        .or_else(|| complaint(bench.max_concurrency == Some(0), "max_concurrency", "must be at least 1"))
+        .or_else(|| complaint(!positive(bench.request_rate.0), "request_rate", "must be above 0, or \"inf\""))
+        .or_else(|| complaint(!positive(bench.burstiness), "burstiness", "must be above 0"))
+        .or_else(|| complaint(bench.vocab_size < 10, "vocab_size", "must be at least 10"))
+        .or_else(|| {
+            let wrong = !(0.0..=2.0).contains(&bench.temperature);
+            complaint(wrong, "temperature", "must be between 0 and 2")
+        })
+        .or_else(|| {
+            let wrong = bench.metric_percentiles.iter().any(|percent| !(0.0..=100.0).contains(percent));
+            complaint(wrong, "metric_percentiles", "must be between 0 and 100")
+        })
+        .or_else(|| {
+            let wrong = bench.ramp_up.is_some_and(|ramp| ramp.start_rps == 0 || ramp.end_rps == 0);
+            complaint(wrong, "ramp_up", "must go from and to at least 1 request per second")
+        })
+        .or_else(|| {
+            let limits = [bench.goodput.ttft, bench.goodput.tpot, bench.goodput.e2el];
+            let wrong = limits.into_iter().flatten().any(|limit| limit < 0.0);
+            complaint(wrong, "goodput", "must not be below 0 milliseconds")
+        })
 }
 
 fn request_complaint(request: &Request, longest: Option<u32>) -> Option<(&'static str, String)> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::check::{Decided, Verdict};
+use crate::check::{Arrivals, Decided, Verdict, arrivals};
 use crate::time::Nanos;
 use crate::trace::{GapSummary, Step, Trace, TraceRole};
 
@@ -16,7 +16,7 @@ const LAST_STEPS: usize = 10;
 pub(crate) fn decided(decided: &Decided) -> String {
     let mut text = String::new();
     for trace in &decided.traces {
-        text += &trace_summary(trace);
+        text += &summary(trace, &arrivals(trace, &decided.ledger));
         text.push('\n');
     }
     let ledger = &decided.ledger;
@@ -35,7 +35,7 @@ pub(crate) fn decided(decided: &Decided) -> String {
 pub(crate) fn checks(verdict: &Verdict) -> String {
     let mut text = String::new();
     for check in &verdict.checks {
-        text += &format!("{:<5} {:<11} {}\n", check.outcome.word(), check.name, check.outcome.detail());
+        text += &format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail());
     }
     let failed: Vec<&str> = verdict.failed().map(|check| check.name.as_str()).collect();
     text += &match failed.as_slice() {
@@ -47,9 +47,13 @@ pub(crate) fn checks(verdict: &Verdict) -> String {
 
 /// A trace: what it is, its steps, its gaps, its totals, its problems.
 pub(crate) fn trace_summary(trace: &Trace) -> String {
+    summary(trace, &[])
+}
+
+fn summary(trace: &Trace, arrivals: &[Arrivals]) -> String {
     let mut text = format!("{}\n", headline(trace));
     if !trace.steps.is_empty() {
-        text += &format!("{}\n", steps(&trace.steps));
+        text += &format!("{}\n", steps(&trace.steps, arrivals));
         text += &format!("{}\n", totals(trace));
     }
     if !trace.gaps.is_empty() {
@@ -107,8 +111,13 @@ pub(super) fn totals(trace: &Trace) -> String {
     format!("totals  {}", parts.join(", "))
 }
 
-fn steps(steps: &[Step]) -> Table {
-    let mut table = table(["step", "kind", "context", "generation", "start", "duration", "gap"]);
+/// `client` is the median arrival of a step's tokens after its end.
+fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
+    let mut header = vec!["step", "kind", "context", "generation", "start", "duration", "gap"];
+    if !arrivals.is_empty() {
+        header.push("client");
+    }
+    let mut table = table(header);
     let hidden = steps.len().saturating_sub(FIRST_STEPS + LAST_STEPS);
     for step in steps {
         if hidden > 0 && (FIRST_STEPS..FIRST_STEPS + hidden).contains(&step.index) {
@@ -117,7 +126,7 @@ fn steps(steps: &[Step]) -> Table {
             }
             continue;
         }
-        table.add_row([
+        let mut row = vec![
             step.index.to_string(),
             step.kind.to_string(),
             batch(step.context_requests, step.context_tokens),
@@ -125,7 +134,10 @@ fn steps(steps: &[Step]) -> Table {
             step.start_ns.to_string(),
             step.duration_ns.to_string(),
             step.gap_ns.map_or_else(String::new, |gap| gap.to_string()),
-        ]);
+        ];
+        let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
+        row.extend(arrived.map(|arrivals| format!("+{}", arrivals.median_ns)));
+        table.add_row(row);
     }
     right_align(&mut table, 2);
     table
@@ -154,12 +166,12 @@ fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
     table
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+fn table(header: impl IntoIterator<Item = &'static str>) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header);
+        .set_header(header.into_iter().collect::<Vec<_>>());
     table
 }
 

@@ -7,8 +7,10 @@ use super::directory::RunDirectory;
 use super::error::RunError;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
 use super::traces;
-use crate::client::Client;
-use crate::plan::Plan;
+use crate::client::bench::{BenchMetrics, RandomDataset, drive, result_json, table};
+use crate::client::{Client, ClientError, real};
+use crate::plan::{BenchCommand, Plan};
+use crate::procedure::{Bench, PromptForm, Span};
 use crate::server::interrupt::interrupted;
 use crate::server::{Instance, ServerError, Starter, process};
 use crate::standin::Fault;
@@ -69,7 +71,24 @@ impl Run<'_> {
 
     /// The part that needs a living server: when it ends early, that is the cause to report.
     async fn profile(&mut self, instance: &mut Instance) -> Result<(), RunError> {
+        match &self.plan.bench_command {
+            Some(bench) => self.real_client(instance, bench).await?,
+            None => self.window(instance).await?,
+        }
+        self.enter(Phase::Trace)?;
+        let tell = self.tell;
+        let limit = self.plan.deadlines.trace;
+        traces::wait(&self.directory.traces(), &self.plan.expected, limit, &|status| {
+            tell(Phase::Trace, status)
+        })
+        .await?;
+        instance.check_alive("after the window was closed")?;
+        Ok(())
+    }
+
+    async fn window(&mut self, instance: &mut Instance) -> Result<(), RunError> {
         let client = Client::new(instance);
+        self.warm_up(instance, &client).await?;
         self.enter(Phase::Start)?;
         let deadlines = self.plan.deadlines;
         alive(instance, "while the window was opened", client.start_profile(deadlines.request)).await?;
@@ -80,24 +99,82 @@ impl Run<'_> {
             alive(instance, "while the window was closed", client.stop_profile(deadlines.stop)).await;
         loaded?;
         stopped?;
-        self.enter(Phase::Trace)?;
-        let tell = self.tell;
-        traces::wait(&self.directory.traces(), &self.plan.expected, deadlines.trace, &|status| {
-            tell(Phase::Trace, status)
-        })
-        .await?;
-        instance.check_alive("after the window was closed")?;
         Ok(())
+    }
+
+    /// `--num-warmups`: copies of the first request, before the window and in no ledger.
+    async fn warm_up(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
+        let Some(bench) = self.plan.bench.as_ref().filter(|bench| bench.num_warmups > 0) else {
+            return Ok(());
+        };
+        let dataset = RandomDataset::draw(bench, 0);
+        let copies = vec![dataset.prompts[0].clone(); bench.num_warmups as usize];
+        let warm = Bench { num_prompts: bench.num_warmups, ..bench.clone() };
+        let (model, limit) = (&self.plan.served_model, self.plan.deadlines.request);
+        let driving = async { Ok::<_, RunError>(drive(client, model, &warm, &copies, limit).await) };
+        let driven = alive(instance, "while it was warmed up", driving).await?;
+        match driven.answers.iter().find_map(|answer| answer.error.clone()) {
+            None => Ok(()),
+            Some(first) => {
+                let failed = driven.answers.iter().filter(|answer| !answer.succeeded()).count();
+                Err(ClientError::Requests { failed, total: copies.len(), first }.into())
+            }
+        }
     }
 
     async fn load(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
         self.enter(Phase::Load)?;
+        if let Some(bench) = &self.plan.bench {
+            return self.bench(instance, client, bench).await;
+        }
         for (index, request) in self.plan.requests.iter().enumerate() {
             (self.tell)(Phase::Load, &format!("request {} of {}", index + 1, self.plan.requests.len()));
             let answer =
                 client.complete(index, &self.plan.served_model, request, self.plan.deadlines.request);
             let served = alive(instance, "while a request was served", answer).await?;
             self.directory.append_served(&served)?;
+        }
+        Ok(())
+    }
+
+    /// The workload of `vllm bench serve`, sent natively.
+    async fn bench(&self, instance: &mut Instance, client: &Client, bench: &Bench) -> Result<(), RunError> {
+        let (model, limit) = (&self.plan.served_model, self.plan.deadlines.request);
+        let dataset = match bench.prompts {
+            PromptForm::Ids => RandomDataset::draw(bench, 0),
+            PromptForm::Text => client.text_dataset(model, bench, limit).await?,
+        };
+        (self.tell)(Phase::Load, &format!("{} requests", dataset.prompts.len()));
+        let driving = async { Ok::<_, RunError>(drive(client, model, bench, &dataset.prompts, limit).await) };
+        let driven = alive(instance, "while requests were served", driving).await?;
+        for (index, answer) in driven.answers.iter().enumerate().filter(|(_, answer)| answer.succeeded()) {
+            self.directory.append_served(&answer.served(index, driven.begun))?;
+        }
+        let metrics = BenchMetrics::of(bench, &driven.answers, driven.duration);
+        self.directory.write_json("bench.json", &result_json(bench, model, &metrics, &driven.answers))?;
+        self.directory.write_text("bench.txt", &table(bench, &metrics))?;
+        let first = driven.answers.iter().find_map(|answer| answer.error.clone());
+        match first {
+            None => Ok(()),
+            Some(first) => {
+                Err(ClientError::Requests { failed: metrics.failed, total: driven.answers.len(), first }
+                    .into())
+            }
+        }
+    }
+
+    /// `vllm bench serve --profile`: it opens and closes the window itself.
+    async fn real_client(&mut self, instance: &mut Instance, bench: &BenchCommand) -> Result<(), RunError> {
+        self.enter(Phase::Load)?;
+        let deadlines = self.plan.deadlines;
+        let command = bench.command.filled(self.directory.path(), instance.port());
+        let limit = Span(deadlines.request.0 + deadlines.stop.0);
+        let (log, results) =
+            (self.directory.path().join("client.log"), self.directory.path().join("bench.json"));
+        let running = real::run(&command, bench.reports_profiler, &log, &results, limit);
+        let ledger = alive(instance, "while vllm bench serve ran", running).await?;
+        for served in &ledger.requests {
+            self.directory.append_served(served)?;
         }
         Ok(())
     }

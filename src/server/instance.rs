@@ -42,7 +42,7 @@ impl Instance {
         Self { child, tree, port, log, command, down: false }
     }
 
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         self.port
     }
 

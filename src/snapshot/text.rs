@@ -20,22 +20,24 @@ pub fn snapshot_text(decided: &Decided) -> String {
         ledger.output_tokens()
     );
     for trace in decided.workers() {
-        write_rank(&mut text, trace);
+        write_rank(&mut text, trace, decided);
     }
     text
 }
 
-fn write_rank(text: &mut String, trace: &Trace) {
+fn write_rank(text: &mut String, trace: &Trace, decided: &Decided) {
     let rank = trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
     let _ = write!(text, "\n[rank {rank}]\nevidence {}\n", trace.evidence.name());
-    let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
-    let mut rest = working.as_slice();
-    while let Some((first, _)) = rest.split_first() {
-        let label = describe(first);
-        let same = rest.iter().take_while(|step| describe(step) == label).count();
-        let times = if same > 1 { format!(" x{same}") } else { String::new() };
-        let _ = writeln!(text, "step {label}{times}");
-        rest = &rest[same..];
+    // One request makes one sequence. Several may be batched in more than one way: then the text
+    // holds what every way has in common, and the checks hold the rest.
+    if decided.ledger.requests.len() == 1 {
+        write_steps(text, trace);
+    } else {
+        let expected = &decided.plan.expected;
+        let _ = writeln!(text, "sequence within {}", expected.sequence);
+        if let Some(limit) = expected.max_decode_batch {
+            let _ = writeln!(text, "decode batch within {limit}");
+        }
     }
     let count =
         |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
@@ -63,4 +65,16 @@ fn describe(step: &Step) -> String {
         part(step.context_requests, step.context_tokens),
         part(step.generation_requests, step.generation_tokens)
     )
+}
+
+fn write_steps(text: &mut String, trace: &Trace) {
+    let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
+    let mut rest = working.as_slice();
+    while let Some((first, _)) = rest.split_first() {
+        let label = describe(first);
+        let same = rest.iter().take_while(|step| describe(step) == label).count();
+        let times = if same > 1 { format!(" x{same}") } else { String::new() };
+        let _ = writeln!(text, "step {label}{times}");
+        rest = &rest[same..];
+    }
 }

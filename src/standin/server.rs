@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -95,6 +96,10 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         }
     });
     tokio::spawn(engine.run());
+    // Tokens are small writes; held back until the last one is acknowledged they would come late.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     tokio::select! {
         served = axum::serve(listener, router(app)) => served?,
         () = told_to_end() => {}

@@ -1,0 +1,98 @@
+//! Joins the client's clock with the trace's: a token cannot arrive before the step that made it has begun.
+
+use super::outcome::Outcome;
+use super::steps::label;
+use crate::client::Ledger;
+use crate::time::Nanos;
+use crate::trace::{Step, StepKind, Trace};
+
+/// When the tokens of one step arrived, counted from the end of the step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Index of the step.
+    pub step: usize,
+    /// Tokens it made.
+    pub tokens: usize,
+    /// Median of their arrivals after the end of the step; below zero while the step still ran.
+    pub median_ns: Nanos,
+}
+
+/// Each client token falls in or after the step that made it.
+pub(super) fn joined(workers: &[&Trace], ledger: &Ledger) -> Outcome {
+    let mut seen = Vec::new();
+    let mut complaints = Vec::new();
+    for trace in workers {
+        let rank = label(trace, workers.len());
+        match join(trace, ledger) {
+            Err(reason) => return Outcome::NotApplicable(reason),
+            Ok(join) => {
+                complaints.extend(join.too_early.iter().map(|text| format!("{rank}{text}")));
+                let mut medians: Vec<Nanos> =
+                    join.arrivals.iter().map(|arrivals| arrivals.median_ns).collect();
+                medians.sort_unstable();
+                let median = medians.get(medians.len() / 2).copied().unwrap_or_default();
+                let largest = medians.last().copied().unwrap_or_default();
+                seen.push(format!(
+                    "{rank}tokens arrive {median} after the end of their step (largest {largest})"
+                ));
+            }
+        }
+    }
+    Outcome::from_complaints(&complaints, seen.join("; "))
+}
+
+/// Arrivals per step, for tables; empty where they cannot be joined.
+pub(crate) fn arrivals(trace: &Trace, ledger: &Ledger) -> Vec<Arrivals> {
+    join(trace, ledger).map(|join| join.arrivals).unwrap_or_default()
+}
+
+struct Join {
+    arrivals: Vec<Arrivals>,
+    too_early: Vec<String>,
+}
+
+/// In order of time, the k-th token to arrive cannot have been made later than the k-th token made.
+/// Which request a token belongs to is not needed, and the trace does not tell.
+fn join(trace: &Trace, ledger: &Ledger) -> Result<Join, String> {
+    let mut times: Vec<Nanos> =
+        ledger.requests.iter().flat_map(|served| served.token_ns.iter().copied()).collect();
+    times.sort_unstable();
+    if times.is_empty() {
+        return Err("the answers were not streamed: no token has a time".to_owned());
+    }
+    let Some(epoch) = trace.epoch_ns else {
+        return Err("the trace does not say when it began on the Unix clock".to_owned());
+    };
+    let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
+    let made: Option<u64> = working.iter().map(|step| tokens_of(step)).sum();
+    if made != Some(times.len() as u64) {
+        return Err(
+            "steps and tokens do not pair one to one (chunked prompts, or several tokens in a chunk)"
+                .to_owned(),
+        );
+    }
+    let mut rest = times.as_slice();
+    let mut joined = Join { arrivals: Vec::new(), too_early: Vec::new() };
+    for step in working {
+        let (mine, later) = rest.split_at(tokens_of(step).unwrap_or_default() as usize);
+        rest = later;
+        let start = Nanos::from_ns(epoch) + step.start_ns;
+        let end = start + step.duration_ns;
+        if let Some(early) = mine.first().filter(|first| **first < start) {
+            joined.too_early.push(format!(
+                "a token arrived {} before step {} began, which made it",
+                start - *early,
+                step.index
+            ));
+        }
+        if let Some(median) = mine.get(mine.len() / 2) {
+            joined.arrivals.push(Arrivals { step: step.index, tokens: mine.len(), median_ns: *median - end });
+        }
+    }
+    Ok(joined)
+}
+
+/// A prompt makes its request's first token, a generation step one for each request.
+fn tokens_of(step: &Step) -> Option<u64> {
+    Some(step.context_requests? + step.generation_requests?)
+}

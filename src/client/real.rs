@@ -1,0 +1,130 @@
+//! `vllm bench serve` as a child. It exits 0 when profiling silently failed, so everything it leaves is checked.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+
+use super::error::ClientError;
+use super::ledger::{Ledger, Served, now};
+use crate::plan::Command;
+use crate::procedure::Span;
+use crate::server::process;
+use crate::time::Nanos;
+
+/// What the real client writes with `--save-result --save-detailed`.
+#[derive(Deserialize)]
+struct Results {
+    failed: Option<u64>,
+    input_lens: Vec<u64>,
+    output_lens: Vec<u64>,
+    ttfts: Option<Vec<f64>>,
+    itls: Option<Vec<Vec<f64>>>,
+    start_times: Option<Vec<f64>>,
+    errors: Option<Vec<String>>,
+}
+
+/// Runs the command and returns what it says it did. `log` receives its output, `results` is the
+/// file it was told to write.
+pub(crate) async fn run(
+    command: &Command,
+    reports_profiler: bool,
+    log: &Path,
+    results: &Path,
+    limit: Span,
+) -> Result<Ledger, ClientError> {
+    let failed = |reason: String| ClientError::RealClient { reason, log: log.to_owned() };
+    let output = std::fs::File::create(log).map_err(|error| failed(error.to_string()))?;
+    let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
+    let mut child = process(command)
+        .map_err(|error| failed(error.to_string()))?
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(format!("cannot run {:?}: {error}", command.argv.first())))?;
+    let status = match tokio::time::timeout(limit.0, child.wait()).await {
+        Ok(ended) => ended.map_err(|error| failed(error.to_string()))?,
+        Err(_) => {
+            return Err(failed(format!(
+                "it did not end within {limit} (deadlines: request and stop together)"
+            )));
+        }
+    };
+    if !status.success() {
+        return Err(failed(format!("it ended with {status}")));
+    }
+    let said = std::fs::read(log).map_err(|error| failed(error.to_string()))?;
+    for line in ["Profiler started", "Profiler stopped"] {
+        if reports_profiler && memchr::memmem::find(&said, line.as_bytes()).is_none() {
+            return Err(failed(format!(
+                "it exited 0 without saying {line:?}: the profiler routes refused it"
+            )));
+        }
+    }
+    let text = std::fs::read_to_string(results)
+        .map_err(|error| failed(format!("{}: {error}", results.display())))?;
+    let results: Results =
+        serde_json::from_str(&text).map_err(|error| failed(format!("{}: {error}", results.display())))?;
+    ledger(&results).map_err(failed)
+}
+
+fn ledger(results: &Results) -> Result<Ledger, String> {
+    let errors: Vec<&String> = results.errors.iter().flatten().filter(|error| !error.is_empty()).collect();
+    if let Some(first) = errors.first() {
+        return Err(format!(
+            "{} of its requests failed, the first with: {}",
+            errors.len(),
+            crate::text::inert(first, 300)
+        ));
+    }
+    if results.failed.is_some_and(|failed| failed > 0) {
+        return Err("some of its requests failed".to_owned());
+    }
+    if results.input_lens.len() != results.output_lens.len() {
+        return Err("its results have prompts without outputs".to_owned());
+    }
+    let offset = unix_minus_monotonic();
+    let lengths = results.input_lens.iter().zip(&results.output_lens);
+    let requests = lengths
+        .enumerate()
+        .map(|(request, (input, output))| {
+            let (sent, tokens) = times(results, request, offset);
+            Served {
+                request,
+                prompt_tokens: *input,
+                output_tokens: *output,
+                cached_tokens: 0,
+                sent_ns: sent,
+                done_ns: tokens.last().copied().unwrap_or(sent),
+                token_ns: tokens,
+                finish_reason: None,
+            }
+        })
+        .collect();
+    Ok(Ledger { requests })
+}
+
+/// Python's `perf_counter` is Linux's monotonic clock; traces and the ledger use the Unix clock.
+fn times(results: &Results, request: usize, offset: Nanos) -> (Nanos, Vec<Nanos>) {
+    let at = |seconds: f64| Nanos::from_ns((seconds * 1e9) as i64) + offset;
+    let pick = |list: &Option<Vec<f64>>| list.as_ref().and_then(|list| list.get(request).copied());
+    let (Some(start), Some(ttft)) = (pick(&results.start_times), pick(&results.ttfts)) else {
+        return (Nanos::ZERO, Vec::new());
+    };
+    let mut seconds = start + ttft;
+    let mut tokens = vec![at(seconds)];
+    for itl in results.itls.iter().flatten().nth(request).into_iter().flatten() {
+        seconds += itl;
+        tokens.push(at(seconds));
+    }
+    (at(start), tokens)
+}
+
+fn unix_minus_monotonic() -> Nanos {
+    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |time| time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec()));
+    now() - Nanos::from_ns(monotonic)
+}
