@@ -76,7 +76,7 @@ fn a_window_without_load_is_refused() {
     let start = SHIPPED.find("[[load.request]]").unwrap();
     let end = SHIPPED.find("[deadlines]").unwrap();
     let text = format!("{}[load]\n\n{}", &SHIPPED[..start], &SHIPPED[end..]);
-    assert!(error_of(&text).contains("needs at least one [[load.request]]"));
+    assert!(error_of(&text).contains("needs [[load.request]] or [load.bench]"));
 }
 
 #[test]

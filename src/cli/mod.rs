@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Each verb calls the library and returns an exit code.
 
 mod check;
+mod doctor;
 mod exit;
 mod inspect;
 mod plan;
@@ -32,11 +33,15 @@ enum Verb {
     Run(run::Run),
     /// Print what would be run, with every departure from the manual and its reason
     Plan(plan::PlanVerb),
+    /// Say what is present and what is missing per lane, and what to do
+    Doctor(doctor::Doctor),
     /// Read traces and print steps, gaps and totals
     Inspect(inspect::Inspect),
     /// Decide a recorded run again
     Check(check::CheckVerb),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
+    // As with vLLM, a flag given twice counts as given last.
+    #[command(args_override_self = true)]
     Standin(StandinOptions),
     /// Write a large deterministic trace, with its true steps beside it
     Synth(synth::Synth),
@@ -50,6 +55,7 @@ pub fn main() -> ExitCode {
     let exit = match Cli::parse().verb {
         Verb::Run(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Standin(options) => serve(options),

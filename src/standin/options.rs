@@ -48,6 +48,10 @@ pub struct StandinOptions {
     /// `torch_profiler_use_gzip`, `ignore_frontend`
     #[arg(long, value_parser = parse_profiler_config)]
     pub profiler_config: Option<ProfilerConfig>,
+    /// For measuring clients: write when each streamed token was handed to its connection, in
+    /// nanoseconds on the Unix clock, when the server ends
+    #[arg(long, value_name = "FILE")]
+    pub token_log: Option<PathBuf>,
     /// Seed of the latency jitter
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

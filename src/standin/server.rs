@@ -3,8 +3,8 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -80,6 +80,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
     let app = Arc::new(App {
         options,
         commands,
+        token_log: Mutex::default(),
         warm: AtomicBool::new(false),
         in_flight: AtomicU64::new(0),
         served: AtomicU64::new(0),
@@ -100,11 +101,18 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
+    let logged = Arc::clone(&app);
     tokio::select! {
         served = axum::serve(listener, router(app)) => served?,
         () = told_to_end() => {}
     }
-    Ok(())
+    write_token_log(&logged)
+}
+
+fn write_token_log(app: &App) -> Result<(), StandinError> {
+    let (Some(path), Ok(times)) = (&app.options.token_log, app.token_log.lock()) else { return Ok(()) };
+    let lines: Vec<String> = times.iter().map(ToString::to_string).collect();
+    std::fs::write(path, lines.join("\n") + "\n").map_err(|source| write_error(path, source))
 }
 
 fn write_error(path: &Path, source: io::Error) -> StandinError {

@@ -207,13 +207,19 @@ impl Call {
         let patience = Patience { limit: self.limit, key: "request", hint: "" };
         let request = self.client.post(ROUTE).header("x-request-id", &self.id).json(&self.body);
         let mut response = self.client.send(ROUTE, request, patience).await?;
-        let mut splitter = Splitter::default();
         let broken = |reason: String| ClientError::NoAnswer { what: format!("POST {ROUTE}"), reason };
-        loop {
-            let chunk = response.chunk().await.map_err(|error| broken(error.to_string()))?;
-            // Stamped before anything is parsed.
-            let at = self.clock.elapsed().as_secs_f64();
-            let Some(chunk) = chunk else { break };
+        // Chunks are stamped when they arrive and read when all have: with hundreds of streams on one
+        // thread, reading one would delay the stamps of the others.
+        let mut chunks = Vec::new();
+        let ended = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => chunks.push((self.clock.elapsed().as_secs_f64(), chunk)),
+                Ok(None) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        };
+        let mut splitter = Splitter::default();
+        for (at, chunk) in chunks {
             splitter.push(&chunk);
             while let Some(message) = splitter.next() {
                 let chunk: Chunk = serde_json::from_slice(&message)
@@ -223,6 +229,9 @@ impl Call {
                 }
                 answer.take(chunk, at);
             }
+        }
+        if let Some(reason) = ended {
+            return Err(broken(format!("the stream broke after {} tokens: {reason}", answer.tokens.len())));
         }
         if splitter.rest().is_empty() && answer.finish_reason.is_some() {
             return Ok(());

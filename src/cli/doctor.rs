@@ -1,0 +1,53 @@
+//! `tracegate doctor`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::Exit;
+use crate::lane::{Finding, Lane, State, examine};
+use crate::run::default_parent;
+
+#[derive(Args)]
+pub(super) struct Doctor {
+    /// Examine this lane only
+    #[arg(long, value_enum)]
+    lane: Option<Lane>,
+    /// Directory under which run directories would be made
+    #[arg(long, value_name = "DIR", default_value_os = default_parent().as_os_str())]
+    out: PathBuf,
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> Exit {
+        let lanes = self.lane.map_or_else(|| Lane::ALL.to_vec(), |lane| vec![lane]);
+        let mut exit = Exit::Pass;
+        for lane in lanes {
+            let findings = examine(lane, &self.out);
+            let ready = !findings.iter().any(|finding| matches!(finding.state, State::Missing(_)));
+            println!("lane {lane}: {}", if ready { "ready" } else { "not ready" });
+            for finding in &findings {
+                println!("{}", describe(finding));
+            }
+            println!();
+            // Asked for everything, a lane that is not set up is information, and the stand-in decides.
+            if !ready && (self.lane.is_some() || lane == Lane::Standin) {
+                exit = Exit::Infrastructure;
+            }
+        }
+        exit
+    }
+}
+
+fn describe(finding: &Finding) -> String {
+    let (word, detail, remedy) = match &finding.state {
+        State::Present(detail) => ("ok", detail, None),
+        State::Noticed(detail) => ("note", detail, finding.remedy.as_ref()),
+        State::Missing(detail) => ("MISSING", detail, finding.remedy.as_ref()),
+    };
+    let mut text = format!("  {word:<8} {:<18} {detail}", finding.what);
+    if let Some(remedy) = remedy {
+        text += &format!("\n{:30}what to do: {remedy}", "");
+    }
+    text
+}
