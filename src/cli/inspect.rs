@@ -1,13 +1,14 @@
 //! `tracegate inspect`.
 
-use std::path::PathBuf;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::exit::Exit;
 use crate::report::{inspect_markdown, table};
-use crate::trace::{Trace, inspect};
+use crate::trace::{ExplainedGap, Trace, explain_gaps, inspect};
 
 #[derive(Args)]
 pub(super) struct Inspect {
@@ -17,6 +18,9 @@ pub(super) struct Inspect {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
+    /// Read each worker trace again and say which Python frames filled its K largest gaps
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    explain_gaps: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -27,8 +31,16 @@ enum Form {
 }
 
 #[derive(Serialize)]
-struct Traces<'a> {
-    traces: &'a [Trace],
+struct Traces {
+    traces: Vec<Inspected>,
+}
+
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    trace: Trace,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explained_gaps: Vec<ExplainedGap>,
 }
 
 impl Inspect {
@@ -37,19 +49,25 @@ impl Inspect {
             Ok(traces) => traces,
             Err(error) => return Exit::infrastructure(&error),
         };
+        let exit = traces.iter().fold(Exit::Pass, |exit, trace| exit.and(readable(trace)));
+        let explain = |trace: &Trace| explain_gaps(Path::new(&trace.file), trace, self.explain_gaps);
         match self.format {
             Form::Text => {
                 for trace in &traces {
                     println!("{}", table::trace_summary(trace));
+                    print!("{}", table::explained(&explain(trace)));
                 }
             }
             Form::Markdown => print!("{}", inspect_markdown(&traces)),
-            Form::Json => match serde_json::to_string_pretty(&Traces { traces: &traces }) {
-                Ok(text) => println!("{text}"),
-                Err(error) => return Exit::infrastructure(&error),
-            },
+            Form::Json => {
+                let inspected = |trace: Trace| Inspected { explained_gaps: explain(&trace), trace };
+                let traces = Traces { traces: traces.into_iter().map(inspected).collect() };
+                if let Err(error) = print_json(&traces) {
+                    return exit.and(Exit::infrastructure(&error));
+                }
+            }
         }
-        traces.iter().fold(Exit::Pass, |exit, trace| exit.and(readable(trace)))
+        exit
     }
 }
 
@@ -67,4 +85,12 @@ fn readable(trace: &Trace) -> Exit {
             trace.steps.len()
         )),
     }
+}
+
+/// Written as it is made: the steps of a day's trace do not fit twice.
+fn print_json(traces: &Traces) -> std::io::Result<()> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, traces)?;
+    writeln!(out)?;
+    out.flush()
 }

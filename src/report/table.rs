@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::check::{Arrivals, Decided, Verdict, arrivals};
 use crate::time::Nanos;
-use crate::trace::{GapSummary, Step, Trace, TraceRole};
+use crate::trace::{ExplainedGap, GapSummary, Step, Trace, TraceRole};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -67,6 +67,38 @@ fn summary(trace: &Trace, arrivals: &[Arrivals]) -> String {
             problem.offset,
             crate::text::inert(&problem.detail, 200)
         );
+    }
+    text
+}
+
+/// Frames shown of one gap.
+const FRAMES: usize = 5;
+
+/// Which frames filled the largest gaps.
+pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
+    let mut text = String::new();
+    for gap in gaps {
+        text +=
+            &format!("gap of {} in front of step {} ({} to {})\n", gap.gap_ns, gap.step, gap.from, gap.to);
+        let share = |time: Nanos| 100.0 * time.as_ns() as f64 / gap.gap_ns.as_ns().max(1) as f64;
+        for frame in gap.frames.iter().take(FRAMES) {
+            let name = crate::text::inert(&frame.name, 100);
+            text += &format!(
+                "  {:>5.1} % {:>10}  x{:<6} {name}\n",
+                share(frame.self_ns),
+                frame.self_ns,
+                frame.calls
+            );
+        }
+        let rest: Nanos = gap.frames.iter().skip(FRAMES).map(|frame| frame.self_ns).sum();
+        text += &format!(
+            "  {:>5.1} % {:>10}  in {} other frames\n",
+            share(rest),
+            rest,
+            gap.frames.len().saturating_sub(FRAMES)
+        );
+        text +=
+            &format!("  {:>5.1} % {:>10}  in no frame\n\n", share(gap.unexplained_ns), gap.unexplained_ns);
     }
     text
 }

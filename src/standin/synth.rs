@@ -26,13 +26,15 @@ pub struct SynthOptions {
 const EPOCH: i64 = 1_795_478_400_000_000_000;
 const WORKER: u32 = 4_242;
 const DEVICE: u32 = 0;
-const FRAMES: usize = 260;
-const OPERATORS: usize = 120;
-const KERNELS: usize = 60;
-const LAUNCHES: usize = 30;
-const FLOWS: usize = 15;
+const FRAMES: usize = 1_500;
+/// Frames in the gap in front of the step: the scheduler and the waiting for it.
+const GAP_FRAMES: usize = 100;
+const OPERATORS: usize = 800;
+const KERNELS: usize = 240;
+const LAUNCHES: usize = 120;
+const FLOWS: usize = 60;
 /// The annotation, everything above, and two ends for each flow.
-const EVENTS_PER_STEP: usize = 1 + FRAMES + OPERATORS + KERNELS + LAUNCHES + 2 * FLOWS;
+const EVENTS_PER_STEP: usize = 1 + FRAMES + GAP_FRAMES + OPERATORS + KERNELS + LAUNCHES + 2 * FLOWS;
 
 /// Writes the files and returns their paths, each trace followed by its truth.
 ///
@@ -59,6 +61,8 @@ pub fn synthesise(options: &SynthOptions) -> io::Result<Vec<PathBuf>> {
 struct Step {
     context: (u64, u64),
     generation: u64,
+    /// Time since the step before ended.
+    gap: i64,
     start: i64,
     duration: i64,
 }
@@ -98,11 +102,12 @@ fn write_rank(options: &SynthOptions, rank: u32, path: &Path) -> io::Result<Valu
 fn next_step(number: u64, at: &mut i64, random: &mut SplitMix) -> Step {
     let prompt = number.is_multiple_of(50);
     let length = if prompt { 40_000_000 } else { 12_000_000 };
-    let start = *at + random.around(1_500_000, 0.3);
+    let gap = random.around(1_500_000, 0.3);
+    let start = *at + gap;
     let duration = random.around(length, 0.1);
     *at = start + duration;
     let context = if prompt { (4, 512) } else { (0, 0) };
-    Step { context, generation: if prompt { 0 } else { 4 }, start, duration }
+    Step { context, generation: if prompt { 0 } else { 4 }, gap, start, duration }
 }
 
 fn write_step<W: Write>(
@@ -135,10 +140,20 @@ fn write_step<W: Write>(
     }
     for index in 0..FRAMES {
         let (start, duration) = place(FRAMES, index, random);
-        let frame = FRAME_NAMES[index % FRAME_NAMES.len()];
+        // Deep model code calls many functions: names recur, but not the same few all the time.
+        let frame = FRAME_NAMES[(index * 7 + index / 13) % FRAME_NAMES.len()];
         writer.slice(
             slice("python_function", frame, WORKER, WORKER, start, duration),
             format_args!("\"Python parent id\": {}, \"Python id\": {}", id + 1, id + 2 + index as u64),
+        )?;
+    }
+    for index in 0..GAP_FRAMES {
+        let each = step.gap / GAP_FRAMES as i64;
+        let frame = GAP_FRAME_NAMES[index % GAP_FRAME_NAMES.len()];
+        let start = step.start - step.gap + each * index as i64;
+        writer.slice(
+            slice("python_function", frame, WORKER, WORKER, start, random.around(each / 2, 0.5).max(1)),
+            format_args!("\"Python parent id\": {}, \"Python id\": {}", id, id + 3 + index as u64),
         )?;
     }
     for index in 0..LAUNCHES {
@@ -194,6 +209,13 @@ const FRAME_NAMES: [&str; 13] = [
     "torch/_ops.py(1267): __call__",
     "enum.py(1230): __hash__",
     "<built-in function len>",
+];
+
+const GAP_FRAME_NAMES: [&str; 4] = [
+    "vllm/v1/core/sched/scheduler.py(212): schedule",
+    "vllm/distributed/device_communicators/shm_broadcast.py(843): check",
+    "<built-in function sched_yield>",
+    "vllm/v1/worker/hpu_worker.py(590): sample_tokens",
 ];
 
 fn truth(steps: &[Step], events: u64) -> Value {

@@ -21,6 +21,8 @@ pub(crate) struct CategoryTotal {
 pub(crate) struct Collector {
     pub(crate) events: u64,
     pub(crate) steps: Vec<RawStep>,
+    /// pid and tid of the first step: the lane on which the worker runs.
+    pub(crate) step_lane: Option<LaneKey>,
     pub(crate) window: Option<(Nanos, Nanos)>,
     pub(crate) compiles: Vec<Nanos>,
     pub(crate) metadata: Metadata,
@@ -81,12 +83,13 @@ impl Collector {
         self.defects.record(kind, 1, offset, self.events, || super::defect::excerpt(detail));
     }
 
-    fn slice(&mut self, name: NameId, category: usize, start: Nanos, duration: Nanos) {
+    fn slice(&mut self, name: NameId, category: usize, start: Nanos, duration: Nanos, event: &RawEvent<'_>) {
         self.categories.0[category].1.duration_ns += i128::from(duration.as_ns());
         match self.names.role(name) {
             Role::Other => {}
             // On a GPU the same name appears again as `gpu_user_annotation`: one of them counts.
             Role::Step(annotation) if self.categories.0[category].0 == "user_annotation" => {
+                self.step_lane.get_or_insert_with(|| (event.pid.into(), event.tid.into()));
                 self.steps.push(RawStep { annotation, start, duration });
             }
             Role::Step(_) => {}
@@ -109,9 +112,9 @@ impl Collector {
         }
     }
 
-    fn end_slice(&mut self, lane: LaneId, end: Nanos, offset: u64) {
+    fn end_slice(&mut self, lane: LaneId, end: Nanos, offset: u64, event: &RawEvent<'_>) {
         match self.open.get_mut(&lane).and_then(Vec::pop) {
-            Some(begun) => self.slice(begun.name, begun.category, begun.start, end - begun.start),
+            Some(begun) => self.slice(begun.name, begun.category, begun.start, end - begun.start, event),
             None => self.flag(DefectKind::DanglingEnd, offset, b"an end without a begin"),
         }
     }
@@ -138,6 +141,9 @@ impl Sink for Collector {
         if event.stray_comma {
             self.flag(DefectKind::StrayComma, offset, event.name);
         }
+        if event.non_finite {
+            self.flag(DefectKind::NonFinite, offset, event.args);
+        }
         let category = self.categories.find(event.cat);
         self.categories.0[category].1.events += 1;
         match event.ph {
@@ -147,7 +153,7 @@ impl Sink for Collector {
                     None => self.flag(DefectKind::BadTimestamp, offset, event.ts),
                     Some(start) if event.ph == b"X" => {
                         let duration = self.duration(event, offset);
-                        self.slice(name, category, start, duration);
+                        self.slice(name, category, start, duration, event);
                     }
                     Some(start) => {
                         let lane = self.lanes.find(event.pid, event.tid);
@@ -160,7 +166,7 @@ impl Sink for Collector {
                 None => self.flag(DefectKind::BadTimestamp, offset, event.ts),
                 Some(end) => {
                     let lane = self.lanes.find(event.pid, event.tid);
-                    self.end_slice(lane, end, offset);
+                    self.end_slice(lane, end, offset, event);
                 }
             },
             b"M" if event.name == b"process_name" => self.process_name(event.args),
@@ -227,7 +233,7 @@ struct LaneId(usize);
 struct Lanes(HashMap<LaneKey, LaneId>);
 
 /// pid and tid as written, quotes removed.
-type LaneKey = (Box<[u8]>, Box<[u8]>);
+pub(crate) type LaneKey = (Box<[u8]>, Box<[u8]>);
 
 impl Lanes {
     fn find(&mut self, pid: &[u8], tid: &[u8]) -> LaneId {

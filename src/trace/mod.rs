@@ -5,7 +5,10 @@ mod annotation;
 mod collect;
 pub(crate) mod complete;
 mod defect;
+mod explain;
 pub(crate) mod file_name;
+mod frame_name;
+mod gzip;
 mod model;
 mod names;
 mod read;
@@ -14,5 +17,6 @@ mod source;
 mod step;
 
 pub use defect::{DefectKind, Problem};
+pub use explain::{ExplainedGap, FrameShare, explain_gaps};
 pub use model::{Format, Recompiles, Trace, TraceRole, inspect, trace_files};
 pub use step::{Evidence, GapSummary, Step, StepKind, Totals};

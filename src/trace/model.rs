@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::annotation::Annotation;
 use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
+use super::explain::StepLane;
 use super::file_name::{FileName, is_trace_name};
 use super::read::read_file;
 use super::step::{Evidence, GapSummary, Step, Totals, arrange, gaps_by_pair};
+use crate::time::Nanos;
 
 /// Whose trace a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +73,9 @@ pub struct Trace {
     pub problems: Vec<Problem>,
     /// Nanoseconds from the epoch to the first step, where the file has a base time.
     pub epoch_ns: Option<i64>,
+    /// Where the steps lie in the file, for a second pass.
+    #[serde(skip)]
+    pub(crate) lane: Option<StepLane>,
     /// Events and summed duration by category (`none` for events without one).
     pub categories: BTreeMap<String, CategorySummary>,
 }
@@ -123,6 +128,14 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
             "execute_new_0_cached_N: a decode, or a later chunk of a prompt",
         );
     }
+    let overlapping = overlapping_steps(&raw_steps);
+    if overlapping > 0 {
+        collector.note(
+            DefectKind::OverlappingSlices,
+            overlapping,
+            "steps that begin before the one in front has ended; all are kept",
+        );
+    }
     let first = raw_steps.iter().map(|step| step.start).min();
     let steps = arrange(raw_steps);
     let role = if from_name.frontend || looks_like_frontend(&collector, &steps) {
@@ -143,6 +156,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         categories.insert(name.to_owned(), summary);
     }
     let metadata = std::mem::take(&mut collector.metadata);
+    let lane = first.zip(collector.step_lane.take()).map(|(origin, lane)| StepLane { origin, lane });
     let events = collector.events;
     if events == 0 {
         collector.note(DefectKind::NoEvents, 1, "there are no events in this file");
@@ -160,9 +174,27 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         gaps: gaps_by_pair(&steps),
         recompiles: Recompiles { in_window: in_window as u64 },
         problems: collector.into_problems(),
-        epoch_ns: metadata.base_time_ns.zip(first).and_then(|(base, first)| base.checked_add(first.as_ns())),
+        epoch_ns: first.and_then(|first| epoch(metadata.base_time_ns, first)),
+        lane,
         steps,
         categories,
+    }
+}
+
+/// Steps that begin inside the one in front and end behind it. Asynchronous scheduling makes them.
+fn overlapping_steps(steps: &[super::step::RawStep]) -> u64 {
+    let mut spans: Vec<(Nanos, Nanos)> =
+        steps.iter().map(|step| (step.start, step.start + step.duration)).collect();
+    spans.sort_unstable();
+    spans.windows(2).filter(|pair| pair[1].0 < pair[0].1 && pair[1].1 > pair[0].1).count() as u64
+}
+
+/// The first step on the Unix clock. Before torch 2.4 there was no base time, and times were
+/// absolute: anything after 2001 is taken for one of those.
+fn epoch(base: Option<i64>, first: Nanos) -> Option<i64> {
+    match base {
+        Some(base) => base.checked_add(first.as_ns()),
+        None => Some(first.as_ns()).filter(|ns| *ns > 1_000_000_000_000_000_000),
     }
 }
 

@@ -6,9 +6,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use flate2::bufread::GzDecoder;
-
 use super::defect::DefectKind;
+use super::gzip::{MAGIC, Member};
 
 /// Free space in front of each block's bytes: the unfinished event of the block before goes there,
 /// so that the scanner always sees one contiguous window without copying whole blocks.
@@ -43,7 +42,7 @@ pub(crate) fn pump(path: &Path, to: &SyncSender<Delivery>, spare: &Receiver<Vec<
     let mut input = BufReader::with_capacity(256 << 10, Counted { file, read: 0 });
     let gzip = match input.fill_buf() {
         Ok([]) => return fail(DefectKind::EmptyFile, 0, "the file has no bytes".into()),
-        Ok(bytes) => bytes.starts_with(&[0x1f, 0x8b]),
+        Ok(bytes) => bytes.starts_with(&MAGIC),
         Err(error) => return fail(DefectKind::Unreadable, 0, error.to_string()),
     };
     let mut blocks = Blocks { to, spare, sent: 0 };
@@ -150,38 +149,18 @@ fn copy(mut input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Result<(), St
     }
 }
 
-/// Reads one gzip member after another. `MultiGzDecoder` would do it but fails on bytes behind the
-/// last member, which are seen in the wild (NUL padding) and cost nothing.
+/// Reads one gzip member after another, and bears bytes behind the last one: NUL padding is seen in
+/// the wild and costs nothing.
 fn inflate_members(mut input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Result<(), Stop> {
     let mut members = 0u64;
     loop {
         let start = position(&input);
-        let mut decoder = GzDecoder::new(input);
-        loop {
-            match blocks.send_from(&mut decoder) {
-                Ok(true) => check_size(blocks.sent, position(decoder.get_ref()))?,
-                Ok(false) => break,
-                Err(BlockError::HungUp) => return Err(Stop::HungUp),
-                Err(BlockError::Io(error)) => {
-                    let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-                    return Err(Stop::Defect {
-                        kind: if cut { DefectKind::TruncatedGzip } else { DefectKind::CorruptGzip },
-                        offset: position(decoder.get_ref()),
-                        detail: if cut {
-                            "the file ends inside the gzip stream".into()
-                        } else {
-                            error.to_string()
-                        },
-                    });
-                }
-            }
-        }
-        input = decoder.into_inner();
         members += 1;
         if members == 2 {
             let detail = "a second gzip member begins: several writers may share this file".into();
             defect(blocks.to, DefectKind::GzipMembers, start, detail)?;
         }
+        input = inflate_member(input, blocks)?;
         match input.fill_buf() {
             Ok([]) => return Ok(()),
             Ok([0x1f, 0x8b, ..]) => {}
@@ -191,14 +170,36 @@ fn inflate_members(mut input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Re
                 let detail = format!("{detail} behind the last gzip member");
                 return defect(blocks.to, DefectKind::TrailingGarbage, offset, detail);
             }
-            Err(error) => {
-                return Err(Stop::Defect {
-                    kind: DefectKind::Unreadable,
-                    offset: position(&input),
-                    detail: error.to_string(),
-                });
-            }
+            Err(error) => return Err(broken(&error, position(&input))),
         }
+    }
+}
+
+fn inflate_member(input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Result<BufReader<Counted>, Stop> {
+    let start = position(&input);
+    let mut member = Member::open(input).map_err(|error| broken(&error, start))?;
+    loop {
+        match blocks.send_from(&mut member) {
+            Ok(true) => check_size(blocks.sent, position(member.input()))?,
+            Ok(false) => return Ok(member.into_input()),
+            Err(BlockError::HungUp) => return Err(Stop::HungUp),
+            Err(BlockError::Io(error)) => return Err(broken(&error, position(member.input()))),
+        }
+    }
+}
+
+/// What an error of the gzip stream means.
+fn broken(error: &io::Error, offset: u64) -> Stop {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Stop::Defect {
+            kind: DefectKind::TruncatedGzip,
+            offset,
+            detail: "the file ends inside the gzip stream".into(),
+        },
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            Stop::Defect { kind: DefectKind::CorruptGzip, offset, detail: error.to_string() }
+        }
+        _ => Stop::Defect { kind: DefectKind::Unreadable, offset, detail: error.to_string() },
     }
 }
 

@@ -1,6 +1,6 @@
 //! One event: from its `{` to its `}`, fields as slices of the window. Reads everything in one pass.
 
-use super::value::{nested_end, scalar_end, skip_space, string_end};
+use super::value::{nested_end, scalar_end, short_string_end, skip_space};
 
 /// One event, as raw JSON text inside the window. Absent fields are empty slices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) struct RawEvent<'w> {
     pub(crate) args: &'w [u8],
     /// A key stood twice.
     pub(crate) duplicate_key: bool,
+    /// `NaN` or `Infinity` stands in `args`.
+    pub(crate) non_finite: bool,
     /// A comma before the closing brace.
     pub(crate) stray_comma: bool,
 }
@@ -52,7 +54,7 @@ pub(super) fn event(window: &[u8], open: usize) -> Parsed<'_> {
             }
             Some(_) => return Parsed::Bad(at),
         }
-        let Some(key_end) = string_end(window, at + 1) else {
+        let Some(key_end) = short_string_end(window, at + 1) else {
             return Parsed::Open;
         };
         let key = &window[at + 1..key_end];
@@ -66,12 +68,15 @@ pub(super) fn event(window: &[u8], open: usize) -> Parsed<'_> {
             return Parsed::Open;
         };
         let (value, end) = match first {
-            b'"' => match string_end(window, at + 1) {
+            b'"' => match short_string_end(window, at + 1) {
                 Some(end) => (&window[at + 1..end], end + 1),
                 None => return Parsed::Open,
             },
             b'{' | b'[' => match nested_end(window, at) {
-                Some(end) => (&window[at..end], end),
+                Some(nested) => {
+                    event.non_finite |= nested.non_finite;
+                    (&window[at..nested.end], nested.end)
+                }
                 None => return Parsed::Open,
             },
             _ => match scalar_end(window, at) {

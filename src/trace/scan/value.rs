@@ -13,7 +13,7 @@ pub(super) fn value_end(window: &[u8], at: usize, last: bool) -> ValueEnd {
     let found = match window.get(at) {
         None => None,
         Some(b'"') => string_end(window, at + 1).map(|end| end + 1),
-        Some(b'{' | b'[') => nested_end(window, at),
+        Some(b'{' | b'[') => nested_end(window, at).map(|nested| nested.end),
         Some(_) => match scalar_end(window, at) {
             Some(end) if end == at => return ValueEnd::Bad(at),
             None if last => None,
@@ -35,10 +35,20 @@ pub(super) fn string_end(window: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// One past the bracket that closes the object or array opened at `at`. Depth is a counter, so
+/// An object or array inside the window.
+#[derive(Clone, Copy)]
+pub(super) struct Nested {
+    /// One past its closing bracket.
+    pub(super) end: usize,
+    /// `NaN` or `Infinity` stands in it.
+    pub(super) non_finite: bool,
+}
+
+/// Finds the bracket that closes the object or array opened at `at`. Depth is a counter, so
 /// nesting of any depth costs no stack.
-pub(super) fn nested_end(window: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn nested_end(window: &[u8], mut at: usize) -> Option<Nested> {
     let mut depth = 0usize;
+    let mut non_finite = false;
     while let Some(byte) = window.get(at) {
         match byte {
             b'"' => at = string_end(window, at + 1)?,
@@ -46,9 +56,11 @@ pub(super) fn nested_end(window: &[u8], mut at: usize) -> Option<usize> {
             b'}' | b']' => {
                 depth -= 1;
                 if depth == 0 {
-                    return Some(at + 1);
+                    return Some(Nested { end: at + 1, non_finite });
                 }
             }
+            // Outside strings JSON has no capital letter but the E of an exponent.
+            b'N' | b'I' => non_finite = true,
             _ => {}
         }
         at += 1;
@@ -56,14 +68,37 @@ pub(super) fn nested_end(window: &[u8], mut at: usize) -> Option<usize> {
     None
 }
 
+/// As [`string_end`], for strings that are mostly short, where setting up a vector search costs more
+/// than looking at a few bytes.
+#[inline]
+pub(super) fn short_string_end(window: &[u8], at: usize) -> Option<usize> {
+    const SHORT: usize = 16;
+    for (length, byte) in window.get(at..)?.iter().take(SHORT).enumerate() {
+        match byte {
+            b'"' => return Some(at + length),
+            b'\\' => break,
+            _ => {}
+        }
+    }
+    string_end(window, at)
+}
+
 /// One past a number or word. `None` when the window ends first: it may go on.
 #[inline]
 pub(super) fn scalar_end(window: &[u8], at: usize) -> Option<usize> {
-    window[at..]
-        .iter()
-        .position(|b| matches!(b, b',' | b'}' | b']' | b'"' | b':' | b'{' | b'[') || is_space(*b))
-        .map(|length| at + length)
+    window[at..].iter().position(|byte| ENDS_SCALAR[*byte as usize]).map(|length| at + length)
 }
+
+static ENDS_SCALAR: [bool; 256] = {
+    let mut ends = [false; 256];
+    let enders = b",}]\":{[ \n\r\t";
+    let mut place = 0;
+    while place < enders.len() {
+        ends[enders[place] as usize] = true;
+        place += 1;
+    }
+    ends
+};
 
 #[inline]
 pub(super) fn is_space(byte: u8) -> bool {
