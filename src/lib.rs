@@ -21,6 +21,7 @@ mod client;
 pub mod harness;
 pub mod job;
 pub mod lane;
+mod output;
 pub mod plan;
 pub mod procedure;
 mod report;

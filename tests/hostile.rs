@@ -437,3 +437,15 @@ fn nothing_hostile_reaches_the_terminal() {
         assert!(!out.contains('\x1b'), "{form}: {out}");
     }
 }
+
+#[test]
+fn a_step_with_an_impossible_count_is_missed_loudly() {
+    let name = STEP.replace("context_1(4)", "context_1(99999999999999999999999)");
+    expect(&object(&format!("{STEP},{name}")), 2, 1, &["unreadable_annotation x1"]);
+}
+
+#[test]
+fn two_arrays_of_events_both_count() {
+    let bytes = format!("{{\"traceEvents\":[{STEP}],\"traceEvents\":[{OP}],\"z\":1}}");
+    expect(bytes.as_bytes(), 2, 1, &["duplicate_key x1"]);
+}

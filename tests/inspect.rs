@@ -98,11 +98,72 @@ fn what_is_no_trace_exits_3_with_the_reason() {
     let missing = directory.path().join("missing.json");
     for (path, said) in [
         (directory.path(), "no *.pt.trace.json[.gz] or server_events*.json in"),
-        (text_file.as_path(), "not_a_trace at byte 0"),
-        (missing.as_path(), "unreadable at byte 0: No such file or directory"),
+        (text_file.as_path(), "not_a_trace at byte 0 of the text"),
+        (missing.as_path(), "missing.json: No such file or directory"),
     ] {
         let output = tracegate().arg("inspect").arg(path).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{path:?}");
         assert!(text(&output.stderr).contains(said), "{path:?}: {}", text(&output.stderr));
+    }
+}
+
+/// JSON that holds no event is no trace: exit 3, not an empty success.
+#[test]
+fn json_without_events_is_no_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    for json in ["{}", "[]", "{\"a\":1}", "{\"traceEvents\":[]}"] {
+        std::fs::write(&path, json).unwrap();
+        let output = tracegate().arg("inspect").arg(&path).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{json}");
+        assert!(text(&output.stderr).contains("no_events"), "{json}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn the_worst_gaps_are_explained_by_the_frames_that_filled_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rank0.1.pt.trace.json.gz");
+    let output = tracegate().args(["synth", "--events", "9000", "-o"]).arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let output =
+        tracegate().args(["inspect", "--format", "json", "--explain-gaps", "2"]).arg(&path).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let gaps = json["traces"][0]["explained_gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 2);
+    let largest = json["traces"][0]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["gap_ns"].as_i64())
+        .max();
+    assert_eq!(gaps[0]["gap_ns"].as_i64(), largest);
+    let names: Vec<&str> =
+        gaps[0]["frames"].as_array().unwrap().iter().map(|frame| frame["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 4);
+    assert!(names.contains(&"vllm/v1/core/sched/scheduler.py: schedule"), "{names:?}");
+    let own: i64 =
+        gaps[0]["frames"].as_array().unwrap().iter().map(|frame| frame["self_ns"].as_i64().unwrap()).sum();
+    assert_eq!(own + gaps[0]["unexplained_ns"].as_i64().unwrap(), largest.unwrap());
+}
+
+/// `synth` writes its truth without the reader's code; the reader must find exactly that.
+#[test]
+fn the_synthetic_truth_is_what_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = tracegate()
+        .args(["synth", "--events", "6000", "--ranks", "2", "--seed", "7", "-o"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let (code, json) = inspect_json(directory.path());
+    assert_eq!(code, Some(0));
+    for (rank, trace) in json["traces"].as_array().unwrap().iter().enumerate() {
+        let truth = std::fs::read(format!("{}.truth.json", trace["file"].as_str().unwrap())).unwrap();
+        let truth: Value = serde_json::from_slice(&truth).unwrap();
+        assert_eq!(trace["rank"], rank);
+        assert_eq!(trace["events"], truth["events"]);
+        assert_eq!(trace["steps"], truth["steps"]);
     }
 }

@@ -157,3 +157,87 @@ fn a_directory_that_is_no_run_is_refused() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("is no run directory"));
 }
+
+/// A copy of a passed run with something done to it, decided again.
+fn check_after(spoil: impl FnOnce(&std::path::Path)) -> (Option<i32>, String) {
+    let ran = run(&[]);
+    spoil(&ran.run_directory());
+    let output = tracegate().arg("check").arg(ran.run_directory()).output().unwrap();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn a_run_that_lost_its_ledger_is_not_decided() {
+    let (code, said) = check_after(|run| std::fs::write(run.join("client.jsonl"), "").unwrap());
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("holds 0 of 1 requests"), "{said}");
+}
+
+#[test]
+fn a_run_that_lost_its_worker_trace_is_not_decided() {
+    let (code, said) = check_after(|run| {
+        for entry in std::fs::read_dir(run.join("traces")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("rank0.1") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    });
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("holds no worker trace"), "{said}");
+}
+
+#[test]
+fn nothing_to_run_is_a_usage_error() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = tracegate().args(["run", "--procedures"]).arg(empty.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("there is no procedure (*.toml) in"));
+}
+
+#[test]
+fn an_output_directory_may_have_quotes_and_spaces() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("it's \"odd\" \\ ü");
+    let output = tracegate().args(["run", "async_single_request", "--out"]).arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(out.join("standin/async_single_request-1/verdict.json").is_file());
+}
+
+/// A closed pipe ends no run, and a full disk is no pass.
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tracegate"));
+    command.args(["run", "async_single_request", "--out"]).arg(directory.path()).stdout(full);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("error: standard output: No space left on device"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tracegate"));
+    command.args(["run", "async_single_request", "--out"]).arg(directory.path());
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // Both readers go away before anything is written.
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(directory.path().join("standin/async_single_request-2/verdict.json").is_file());
+}
+
+/// The script is for people, and must be one: every word of it survives a shell.
+#[test]
+fn the_script_of_a_plan_is_valid_and_ends_its_server() {
+    let ran = run(&[]);
+    let script = ran.run_directory().join("plan.sh");
+    let checked = std::process::Command::new("sh").arg("-n").arg(&script).status().unwrap();
+    assert!(checked.success());
+    let script = std::fs::read_to_string(script).unwrap();
+    for part in [
+        "set -eu",
+        "trap 'kill \"$SERVER\"",
+        "PORT=$(cat \"$RUN/port\")",
+        "curl -fsS -X POST \"$URL/start_profile\"",
+    ] {
+        assert!(script.contains(part), "{part}\n{script}");
+    }
+}

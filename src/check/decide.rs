@@ -5,7 +5,7 @@ use super::{batches, client_times, gaps, ledger, ranks, steps};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord, RunState};
-use crate::trace::{DefectKind, Trace, TraceRole, inspect};
+use crate::trace::{Trace, TraceRole, inspect};
 
 /// A decided run with what it was decided from.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     }
     let plan = directory.plan()?;
     let ledger = directory.ledger()?;
+    if ledger.requests.len() != plan.planned_requests() {
+        return Err(RunError::Ledger {
+            path: directory.path().join("client.jsonl"),
+            found: ledger.requests.len(),
+            planned: plan.planned_requests(),
+        });
+    }
     let mut traces =
         inspect(&[directory.traces()]).map_err(|error| RunError::directory(directory.traces(), error))?;
     traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
@@ -50,6 +57,9 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         shorten(trace, directory);
     }
     let workers: Vec<&Trace> = traces.iter().filter(|trace| trace.role == TraceRole::Worker).collect();
+    if workers.is_empty() {
+        return Err(RunError::NoWorker { directory: directory.traces() });
+    }
     let verdict = Verdict::of(vec![
         ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
@@ -67,13 +77,13 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
 
 /// Half a trace is no evidence of anything. The front end's is not decided from.
 fn refuse_unreadable(trace: &Trace) -> Result<(), RunError> {
-    let hopeless = |code: DefectKind| code.is_fatal() || code == DefectKind::NoEvents;
-    let problem = trace.problems.iter().find(|problem| hopeless(problem.code));
+    let problem = trace.fatal();
     match problem {
         Some(problem) if trace.role == TraceRole::Worker => Err(RunError::BadTrace {
             file: trace.file.clone(),
             code: problem.code.code(),
             offset: problem.offset,
+            offset_in: problem.code.offset_in(),
             detail: problem.detail.clone(),
             events: trace.events,
             steps: trace.steps.len(),

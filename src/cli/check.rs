@@ -21,7 +21,7 @@ impl CheckVerb {
         let decided = RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory));
         match decided {
             Ok(decided) => {
-                println!("{}", table::decided(&decided));
+                crate::output::line(table::decided(&decided));
                 if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
             }
             Err(error) => Exit::infrastructure(&error),

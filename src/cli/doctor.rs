@@ -25,11 +25,11 @@ impl Doctor {
         for lane in lanes {
             let findings = examine(lane, &self.out);
             let ready = !findings.iter().any(|finding| matches!(finding.state, State::Missing(_)));
-            println!("lane {lane}: {}", if ready { "ready" } else { "not ready" });
+            crate::output::line(format_args!("lane {lane}: {}", if ready { "ready" } else { "not ready" }));
             for finding in &findings {
-                println!("{}", describe(finding));
+                crate::output::line(describe(finding));
             }
-            println!();
+            crate::output::line("");
             // Asked for everything, a lane that is not set up is information, and the stand-in decides.
             if !ready && (self.lane.is_some() || lane == Lane::Standin) {
                 exit = Exit::Infrastructure;

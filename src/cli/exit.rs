@@ -19,13 +19,13 @@ pub enum Exit {
 impl Exit {
     /// Says what happened on standard error.
     pub(super) fn infrastructure(error: &dyn Display) -> Self {
-        eprintln!("error: {error}");
+        crate::output::error_line(format_args!("error: {error}"));
         Self::Infrastructure
     }
 
     /// Says what is wrong with the arguments on standard error.
     pub(super) fn usage(error: &dyn Display) -> Self {
-        eprintln!("error: {error}");
+        crate::output::error_line(format_args!("error: {error}"));
         Self::Usage
     }
 

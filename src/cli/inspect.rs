@@ -54,17 +54,15 @@ impl Inspect {
         match self.format {
             Form::Text => {
                 for trace in &traces {
-                    println!("{}", table::trace_summary(trace));
-                    print!("{}", table::explained(&explain(trace)));
+                    crate::output::line(table::trace_summary(trace));
+                    crate::output::text(table::explained(&explain(trace)));
                 }
             }
-            Form::Markdown => print!("{}", inspect_markdown(&traces)),
+            Form::Markdown => crate::output::text(inspect_markdown(&traces)),
             Form::Json => {
                 let inspected = |trace: Trace| Inspected { explained_gaps: explain(&trace), trace };
                 let traces = Traces { traces: traces.into_iter().map(inspected).collect() };
-                if let Err(error) = print_json(&traces) {
-                    return exit.and(Exit::infrastructure(&error));
-                }
+                crate::output::note(print_json(&traces));
             }
         }
         exit
@@ -76,10 +74,11 @@ fn readable(trace: &Trace) -> Exit {
     match trace.fatal() {
         None => Exit::Pass,
         Some(problem) => Exit::infrastructure(&format!(
-            "{}: {} at byte {}: {}; {} events and {} steps were read before it",
+            "{}: {} at byte {} {}: {}; {} events and {} steps were read before it",
             trace.file,
             problem.code.code(),
             problem.offset,
+            problem.code.offset_in(),
             problem.detail,
             trace.events,
             trace.steps.len()

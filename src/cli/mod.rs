@@ -64,6 +64,8 @@ pub fn main() -> ExitCode {
     };
     match crate::server::interrupt::heard() {
         Some(signal) => ExitCode::from(128 + signal as u8),
+        // A result that nobody could read is no result.
+        None if crate::output::was_lost() => exit.and(Exit::Infrastructure).into(),
         None => exit.into(),
     }
 }

@@ -31,6 +31,10 @@ pub(super) struct PlanVerb {
 
 fn package_version(text: &str) -> Result<(String, String), String> {
     let (package, version) = text.split_once('=').ok_or("write PACKAGE=VERSION, such as vllm=0.32.0")?;
+    const KNOWN: [&str; 3] = ["vllm", "vllm-gaudi", "torch"];
+    if !KNOWN.contains(&package) {
+        return Err(format!("nothing is known of {package:?}; write one of {}", KNOWN.join(", ")));
+    }
     version
         .parse::<pep440_rs::Version>()
         .map(|_| (package.to_owned(), version.to_owned()))
@@ -60,7 +64,7 @@ impl PlanVerb {
         };
         match resolve(&procedure, &site) {
             Ok(plan) => {
-                print!("{}", describe(&plan));
+                crate::output::text(describe(&plan));
                 Exit::Pass
             }
             Err(error) => Exit::infrastructure(&error),

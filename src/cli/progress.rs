@@ -36,7 +36,9 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.set_message(text),
             // Without a terminal the statuses of one wait would fill a log.
-            None if self.phase.replace(Some(phase)) != Some(phase) => eprintln!("  {text}"),
+            None if self.phase.replace(Some(phase)) != Some(phase) => {
+                crate::output::error_line(format_args!("  {text}"))
+            }
             None => {}
         }
     }

@@ -58,7 +58,9 @@ impl Run {
             Err(error) => return Exit::usage(&error),
         };
         if self.lane == Lane::Standin {
-            println!("lane standin: an imitation; its results prove the harness, never vLLM\n");
+            crate::output::line(format_args!(
+                "lane standin: an imitation; its results prove the harness, never vLLM\n"
+            ));
         }
         let mut exit = Exit::Pass;
         for procedure in procedures {
@@ -89,28 +91,33 @@ pub(super) fn select(
         None => builtin()?,
     };
     if names.is_empty() {
+        if known.is_empty() {
+            return Err(ProcedureError::None {
+                directory: directory.unwrap_or(std::path::Path::new(".")).to_owned(),
+            });
+        }
         return Ok(known);
     }
     names.iter().map(|name| find(name, &known)).collect()
 }
 
 fn run_one(job: &Job) -> Exit {
-    println!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane);
+    crate::output::line(format_args!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane));
     let progress = Progress::new();
     let finished = job.run(&|phase, status| progress.tell(phase, status));
     progress.end();
     match finished {
         Ok(Finished { directory, decided }) => {
-            println!("{}", table::decided(&decided));
-            println!("run directory: {}\n", directory.path().display());
+            crate::output::line(table::decided(&decided));
+            crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
             if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
         }
         Err(unfinished) => {
             let Unfinished { directory, error } = *unfinished;
             let exit = Exit::infrastructure(&error);
-            println!("verdict: none (infrastructure error)");
+            crate::output::line(format_args!("verdict: none (infrastructure error)"));
             if let Some(directory) = directory {
-                println!("run directory: {}\n", directory.path().display());
+                crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
             }
             exit
         }

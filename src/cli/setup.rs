@@ -23,9 +23,9 @@ enum SetupLane {
 impl Setup {
     pub(super) fn run(self) -> Exit {
         let SetupLane::VllmCpu { vllm } = self.lane;
-        match crate::lane::setup::vllm_cpu(&vllm, &|line| eprintln!("{line}")) {
+        match crate::lane::setup::vllm_cpu(&vllm, &|line| crate::output::error_line(format_args!("{line}"))) {
             Ok(directory) => {
-                println!("vLLM {vllm} is ready in {}", directory.display());
+                crate::output::line(format_args!("vLLM {vllm} is ready in {}", directory.display()));
                 Exit::Pass
             }
             Err(error) => Exit::infrastructure(&error),

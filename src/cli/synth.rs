@@ -29,7 +29,7 @@ impl Synth {
         match synthesise(&options) {
             Ok(files) => {
                 for file in files {
-                    println!("{}", file.display());
+                    crate::output::line(file.display());
                 }
                 Exit::Pass
             }

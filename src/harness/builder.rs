@@ -67,10 +67,15 @@ impl Harness {
             return code;
         }
         let arguments = Arguments::from_args();
+        if arguments.test_threads == Some(0) {
+            // libtest-mimic would wait for a pool of no threads for ever.
+            crate::output::error_line("error: --test-threads must be at least 1");
+            return ExitCode::from(2);
+        }
         let trials = match self.trials() {
             Ok(trials) => trials,
             Err(error) => {
-                eprintln!("error: {error}");
+                crate::output::error_line(format_args!("error: {error}"));
                 return ExitCode::from(2);
             }
         };
@@ -107,5 +112,7 @@ impl Harness {
 /// Cargo and nextest set the variable at run time, nextest to where an archive was unpacked; a
 /// binary run by hand starts where the user is.
 fn package_root() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from)
+    let named = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    // Absolute in any case: insta takes a relative path for one beside this crate's own sources.
+    named.or_else(|| std::env::current_dir().ok()).unwrap_or_default()
 }

@@ -55,6 +55,14 @@ pub struct Plan {
     pub adaptations: Vec<Adaptation>,
 }
 
+impl Plan {
+    /// Requests inside the window.
+    #[must_use]
+    pub fn planned_requests(&self) -> usize {
+        self.bench.as_ref().map_or(self.requests.len(), |bench| bench.num_prompts as usize)
+    }
+}
+
 /// How the server's port comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,7 +100,14 @@ impl Command {
     pub fn filled(&self, run: &Path, port: Option<u16>) -> Self {
         let port = port.unwrap_or(0).to_string();
         let run = run.display().to_string();
-        let fill = |text: &String| text.replace(RUN, &run).replace(PORT, &port);
+        // Inside JSON the path is part of a string.
+        let escaped = serde_json::Value::from(run.as_str()).to_string();
+        let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default();
+        let fill = |text: &String| {
+            let path =
+                if text.starts_with('{') && text != RUN && !text.starts_with(RUN) { escaped } else { &run };
+            text.replace(RUN, path).replace(PORT, &port)
+        };
         Self {
             argv: self.argv.iter().map(fill).collect(),
             env: self.env.iter().map(|(key, value)| (key.clone(), fill(value))).collect(),

@@ -1,6 +1,6 @@
 //! Commands as text for people to read and paste. tracegate itself never runs a shell.
 
-use super::model::{Command, PORT, Plan, RUN};
+use super::model::{Command, PORT, Plan, PortSource, RUN};
 
 /// A command as one line, quoted for a POSIX shell.
 pub(super) fn line(command: &Command) -> String {
@@ -31,25 +31,39 @@ impl Plan {
                 adaptation.manual, adaptation.planned, adaptation.reason, adaptation.source
             );
         }
-        script += "RUN=\"${RUN:-$PWD/run}\"; PORT=\"${PORT:-8080}\"\nmkdir -p \"$RUN/traces\"\n\n";
+        script += "set -eu\nRUN=\"${RUN:-$PWD/run}\"\nPORT=\"${PORT:-8080}\"\nmkdir -p \"$RUN/traces\" \"$RUN/home\"\n\n";
         for command in &self.prepare {
             script += &format!("{}\n\n", variable(command));
         }
-        script += &format!("{} &\n\n", variable(&self.server));
-        script += "until curl -sf \"http://127.0.0.1:$PORT/health\"; do sleep 1; done\n";
-        if let Some(bench) = &self.bench_command {
-            script += &format!("{}\nkill %1; wait\n", variable(&bench.command));
-            return script;
+        script += &format!(
+            "{} &\nSERVER=$!\ntrap 'kill \"$SERVER\" 2>/dev/null || true' EXIT\n\n",
+            variable(&self.server)
+        );
+        if self.port == PortSource::Reported {
+            script += "until [ -s \"$RUN/port\" ]; do kill -0 \"$SERVER\"; sleep 1; done\nPORT=$(cat \"$RUN/port\")\n";
         }
-        script += "curl -X POST \"http://127.0.0.1:$PORT/start_profile\"\n";
+        script += "URL=\"http://127.0.0.1:$PORT\"\n";
+        script += "until curl -sf \"$URL/health\"; do kill -0 \"$SERVER\"; sleep 1; done\n\n";
+        script += &self.window_script();
+        script + "\nkill \"$SERVER\"\nwait \"$SERVER\" || true\nls -l \"$RUN/traces\"\n"
+    }
+
+    /// What is sent. The workload of `vllm bench serve` has no form as `curl`; it is described.
+    fn window_script(&self) -> String {
+        if let Some(bench) = &self.bench_command {
+            return format!("{}\n", variable(&bench.command));
+        }
+        let mut script = "curl -fsS -X POST \"$URL/start_profile\"\n".to_owned();
         if let Some(bench) = &self.bench {
             script += &format!(
-                "# {} requests of {} prompt tokens and {} output tokens, {} at once at most, as `vllm bench serve` sends them\n",
+                "# Here tracegate sends {} requests of {} prompt tokens and {} output tokens, {} at once at most.\n",
                 bench.num_prompts,
                 bench.random_input_len,
                 bench.random_output_len,
                 bench.max_concurrency.map_or_else(|| "any number".to_owned(), |limit| limit.to_string())
             );
+            script +=
+                "# `vllm bench serve` sends the same: tracegate plan --client vllm prints its command.\n";
         }
         for request in &self.requests {
             let body = serde_json::json!({
@@ -57,12 +71,11 @@ impl Plan {
                 "max_tokens": request.max_tokens, "temperature": request.temperature,
             });
             script += &format!(
-                "curl \"http://127.0.0.1:$PORT/v1/completions\" -H 'Content-Type: application/json' -d {}\n",
+                "curl -fsS \"$URL/v1/completions\" -H 'Content-Type: application/json' -d {}\n",
                 quote(&body.to_string())
             );
         }
-        script += "curl -X POST \"http://127.0.0.1:$PORT/stop_profile\"\nkill %1; wait\n";
-        script
+        script + "curl -fsS -X POST \"$URL/stop_profile\"\n"
     }
 }
 

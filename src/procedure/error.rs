@@ -28,6 +28,12 @@ pub enum ProcedureError {
         /// Every known name.
         known: String,
     },
+    /// A directory without procedures.
+    #[error("there is no procedure (*.toml) in {directory}")]
+    None {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Two files have the same name inside.
     #[error("two procedures are called {name:?}: {first} and {second}")]
     Duplicate {

@@ -11,9 +11,18 @@ pub(crate) fn inspect_markdown(traces: &[Trace]) -> String {
     let mut text = String::new();
     for trace in traces {
         let role = if trace.role == TraceRole::Worker { "worker" } else { "frontend" };
-        let rank = trace.rank.map_or_else(String::new, |rank| format!(", rank {rank}"));
-        text += &format!("### `{}`\n\n", code(&trace.file));
-        text += &format!("{role}{rank}, {} events, evidence `{}`\n\n", trace.events, trace.evidence.name());
+        let of = trace.world_size.map_or_else(String::new, |size| format!(" of {size}"));
+        let rank = trace.rank.map_or_else(String::new, |rank| format!(", rank {rank}{of}"));
+        let version = trace
+            .vllm_version
+            .as_deref()
+            .map_or_else(String::new, |version| format!(", vLLM `{}`", code(version)));
+        text += &format!("### `{}`\n\n", crate::text::inert(&trace.file, 300).replace(['`', '\n'], "\u{b7}"));
+        text += &format!(
+            "{role}{rank}{version}, {} events, evidence `{}`\n\n",
+            trace.events,
+            trace.evidence.name()
+        );
         if !trace.steps.is_empty() {
             text += &format!("{}\n\n", totals(trace));
         }

@@ -61,10 +61,11 @@ fn summary(trace: &Trace, arrivals: &[Arrivals]) -> String {
     }
     for problem in &trace.problems {
         text += &format!(
-            "problem {} x{} at byte {}: {}\n",
+            "problem {} x{}, first at byte {} {}: {}\n",
             problem.code.code(),
             problem.count,
             problem.offset,
+            problem.code.offset_in(),
             crate::text::inert(&problem.detail, 200)
         );
     }
@@ -198,11 +199,12 @@ fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
     table
 }
 
+/// Not fitted to the terminal: broken numbers are worse than wrapped lines, and 80 columns suffice.
 fn table(header: impl IntoIterator<Item = &'static str>) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.into_iter().collect::<Vec<_>>());
     table
 }

@@ -25,9 +25,9 @@ impl RunDirectory {
             .map_err(|error| RunError::directory(parent, error))?
             .join(plan.lane.name());
         std::fs::create_dir_all(&lane).map_err(|error| RunError::directory(&lane, error))?;
-        let odd = |c: char| c.is_control() || c == '"' || c == '\\';
-        if lane.to_str().is_none_or(|text| text.contains(odd)) {
-            let reason = "the path must be UTF-8 without quotes, backslashes and control characters: it becomes part of JSON";
+        if lane.to_str().is_none_or(|text| text.ends_with('"') || text.contains(char::is_control)) {
+            let reason =
+                "the path must be UTF-8 without control characters: it becomes part of commands and messages";
             return Err(RunError::directory(lane, reason));
         }
         for number in 1u32.. {

@@ -34,9 +34,25 @@ pub enum RunError {
         /// What was there.
         status: String,
     },
+    /// The run directory has no worker trace.
+    #[error("{directory} holds no worker trace: there is nothing to decide from")]
+    NoWorker {
+        /// The directory of the traces.
+        directory: PathBuf,
+    },
+    /// The client's record does not hold every request of the plan.
+    #[error("{path} holds {found} of {planned} requests: the record is damaged, or the run was cut off")]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// Requests found.
+        found: usize,
+        /// Requests planned.
+        planned: usize,
+    },
     /// A trace from which nothing may be decided.
     #[error(
-        "{file} cannot be decided from: {code} at byte {offset}: {detail}; {events} events and {steps} steps were read before it"
+        "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it"
     )]
     BadTrace {
         /// The file.
@@ -45,6 +61,8 @@ pub enum RunError {
         code: String,
         /// Byte offset.
         offset: u64,
+        /// What it counts in.
+        offset_in: &'static str,
         /// What was there.
         detail: String,
         /// Events read.

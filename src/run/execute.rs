@@ -11,7 +11,7 @@ use crate::client::bench::{BenchMetrics, RandomDataset, drive, result_json, tabl
 use crate::client::{Client, ClientError, real};
 use crate::plan::{BenchCommand, Plan};
 use crate::procedure::{Bench, PromptForm, Span};
-use crate::server::interrupt::interrupted;
+use crate::server::interrupt::{Active, interrupted};
 use crate::server::{Instance, ServerError, Starter, process};
 use crate::standin::Fault;
 use crate::time::Nanos;
@@ -28,6 +28,7 @@ pub fn execute(
     tell: &dyn Fn(Phase, &str),
 ) -> Result<RunRecord, RunError> {
     crate::server::prepare_process();
+    let _active = Active::begin();
     // One thread, and this one: the server ends when the thread that started it ends.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -199,7 +200,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn boot(&self) -> Result<Instance, RunError> {
+    async fn boot(&mut self) -> Result<Instance, RunError> {
         let starter = Starter {
             command: self.plan.server.clone(),
             run: self.directory.path().to_owned(),
@@ -208,7 +209,13 @@ impl Run<'_> {
             served_model: self.plan.served_model.clone(),
         };
         let tell = self.tell;
-        Ok(starter.start(&|status| tell(Phase::Boot, status)).await?)
+        starter.start(&|status| tell(Phase::Boot, status)).await.map_err(|not| {
+            if let Some((command, shutdown)) = not.ran {
+                self.record.server = Some(command);
+                self.record.shutdown = Some(shutdown);
+            }
+            not.error.into()
+        })
     }
 
     fn enter(&mut self, phase: Phase) -> Result<(), RunError> {

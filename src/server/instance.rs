@@ -130,10 +130,10 @@ impl Drop for Instance {
         self.tree.signal_group(Signal::SIGKILL);
         let killed = self.tree.sweep(Duration::from_secs(10));
         let _ = self.child.try_wait();
-        eprintln!(
+        crate::output::error_line(format_args!(
             "tracegate: a server was dropped without shutdown and killed: {}; its log is {}",
             killed.join(", "),
             self.log.display()
-        );
+        ));
     }
 }

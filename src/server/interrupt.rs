@@ -1,10 +1,30 @@
 //! Ctrl-C and SIGTERM, heard once per process and told to every run in it, so that each ends its server.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
 static HEARD: OnceLock<watch::Sender<Option<i32>>> = OnceLock::new();
+
+/// Runs that have something to end. With none, a signal ends the process as it would without us.
+static ACTIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A run that hears [`interrupted`] and ends its server; counted while it lives.
+pub(crate) struct Active(());
+
+impl Active {
+    pub(crate) fn begin() -> Self {
+        ACTIVE.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        ACTIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// Starts listening. From here on the signals no longer end the process by themselves: whoever calls
 /// this must end it when [`heard`] says so.
@@ -32,9 +52,12 @@ fn wait() {
                 _ = int.recv() => 2,
                 _ = hup.recv() => 1,
             };
-            if let Some(sender) = HEARD.get() {
-                // The first signal counts; the runs are ending already when a second one comes.
-                sender.send_if_modified(|heard| heard.is_none() && heard.replace(number).is_none());
+            let first = HEARD.get().is_some_and(|sender| {
+                sender.send_if_modified(|heard| heard.is_none() && heard.replace(number).is_none())
+            });
+            // A second signal means now. Servers end with the threads that started them.
+            if !first || ACTIVE.load(Ordering::SeqCst) == 0 {
+                std::process::exit(128 + number);
             }
         }
     });

@@ -19,5 +19,5 @@ pub(crate) fn prepare_process() {
 
 pub use error::{LogTail, ServerError};
 pub use instance::{Instance, Shutdown};
-pub use starter::Starter;
 pub(crate) use starter::process;
+pub use starter::{NotStarted, Starter};

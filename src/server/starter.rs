@@ -8,7 +8,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command as Process};
 
 use super::error::ServerError;
-use super::instance::Instance;
+use super::instance::{Instance, Shutdown};
 use super::port::HeldPort;
 use super::readiness::{self, Wanted};
 use crate::plan::{Command, PortSource};
@@ -51,12 +51,27 @@ pub struct Starter {
     pub served_model: String,
 }
 
+/// A server that was not started, and how what there was of it ended.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// Why.
+    pub error: ServerError,
+    /// The command that ran, and its end.
+    pub ran: Option<(Command, Shutdown)>,
+}
+
+impl From<ServerError> for NotStarted {
+    fn from(error: ServerError) -> Self {
+        Self { error, ran: None }
+    }
+}
+
 impl Starter {
     /// Starts the server and waits until it is ready. On any failure nothing of it is left.
     ///
     /// # Errors
     /// It cannot be started, ends, does not become ready in time, or is not the one wanted.
-    pub async fn start(&self, progress: &dyn Fn(&str)) -> Result<Instance, ServerError> {
+    pub async fn start(&self, progress: &dyn Fn(&str)) -> Result<Instance, NotStarted> {
         let held = match self.port {
             PortSource::Reported => None,
             PortSource::Chosen => Some(HeldPort::choose().map_err(ServerError::NoPort)?),
@@ -77,8 +92,9 @@ impl Starter {
         match readiness::wait(&mut instance, &wanted, progress).await {
             Ok(()) => Ok(instance),
             Err(error) => {
-                instance.shutdown(Span(std::time::Duration::from_secs(10))).await;
-                Err(error)
+                let command = instance.command().clone();
+                let shutdown = instance.shutdown(Span(std::time::Duration::from_secs(10))).await;
+                Err(NotStarted { error, ran: Some((command, shutdown)) })
             }
         }
     }

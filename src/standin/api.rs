@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::completions::completions;
@@ -131,10 +131,9 @@ async fn detokenize(body: Bytes) -> Result<Response, ApiError> {
 
 /// Reads a JSON body, answering as vLLM does when it has not the right shape.
 pub(crate) fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        let location = if error.is_data() { "body".to_owned() } else { format!("body.{}", error.column()) };
-        ApiError::validation(&error.to_string(), &location)
-    })
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::validation("JSON decode error", &format!("body.{}", error.column())))?;
+    T::deserialize(value).map_err(|error| ApiError::validation(&error.to_string(), "body"))
 }
 
 /// The body that vLLM 0.32 accepts. Extra keys are ignored, which also covers the completions
@@ -149,7 +148,7 @@ struct StartProfile {
 
 async fn start_profile(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, ApiError> {
     if !body.is_empty() {
-        parse::<StartProfile>(&body)?;
+        parse::<Option<StartProfile>>(&body)?;
     }
     ask(&app, Command::Start).await
 }

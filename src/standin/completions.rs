@@ -24,18 +24,13 @@ use super::tokenizer;
 #[derive(Deserialize)]
 struct Asked {
     model: Option<String>,
-    prompt: Option<Prompt>,
+    prompt: Option<Value>,
     max_tokens: Option<i64>,
+    temperature: Option<f64>,
+    n: Option<i64>,
     #[serde(default)]
     stream: bool,
     stream_options: Option<StreamOptions>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Prompt {
-    Text(String),
-    Ids(Vec<u32>),
 }
 
 #[derive(Deserialize)]
@@ -48,6 +43,10 @@ struct StreamOptions {
 const DEFAULT_MAX_TOKENS: i64 = 16;
 
 pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Result<Response, ApiError> {
+    if !app.warm.load(Ordering::Relaxed) {
+        // A real server does not listen before it is warm; a client that did not wait must notice.
+        return Err(ApiError::not_ready());
+    }
     let asked: Asked = parse(&body)?;
     let model = app.options.model_name();
     if let Some(name) = asked.model.as_deref()
@@ -55,6 +54,7 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     {
         return Err(ApiError::unknown_model(name, model));
     }
+    check(&asked)?;
     let (prompt_tokens, max_tokens) = lengths(&asked, u64::from(app.options.max_model_len))?;
     let (tokens, from_engine) = mpsc::unbounded_channel();
     let call = Call::new(Arc::clone(&app), prompt_tokens);
@@ -67,12 +67,45 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     plain_answer(call, from_engine).await
 }
 
+/// What vLLM refuses, and what is not imitated.
+fn check(asked: &Asked) -> Result<(), ApiError> {
+    if let Some(temperature) = asked.temperature
+        && temperature < 0.0
+    {
+        let message = format!(
+            "temperature must be non-negative, got {temperature}. (parameter=temperature, value={temperature})"
+        );
+        return Err(ApiError::bad_request(message, "temperature"));
+    }
+    if asked.stream_options.is_some() && !asked.stream {
+        return Err(ApiError::bad_request(
+            "Stream options can only be defined when `stream=True`.",
+            "stream_options",
+        ));
+    }
+    match asked.n.unwrap_or(1) {
+        1 => Ok(()),
+        n => Err(ApiError::bad_request(format!("n={n}: the stand-in imitates one choice only"), "n")),
+    }
+}
+
+/// Text, token ids, or a list of exactly one of these.
+fn count_tokens(prompt: &Value) -> Result<u64, ApiError> {
+    const LOCATION: &str = "body.prompt";
+    match prompt {
+        Value::Null => Ok(0),
+        Value::String(text) => Ok(tokenizer::encode(text).len() as u64),
+        Value::Array(items) if items.iter().all(Value::is_u64) => Ok(items.len() as u64),
+        Value::Array(items) => match items.as_slice() {
+            [one] => count_tokens(one),
+            _ => Err(ApiError::validation("the stand-in imitates one prompt per request", LOCATION)),
+        },
+        _ => Err(ApiError::validation("Input should be a valid string or list of token ids", LOCATION)),
+    }
+}
+
 fn lengths(asked: &Asked, longest: u64) -> Result<(u64, u64), ApiError> {
-    let prompt_tokens = match &asked.prompt {
-        Some(Prompt::Text(text)) => tokenizer::encode(text).len() as u64,
-        Some(Prompt::Ids(ids)) => ids.len() as u64,
-        None => 0,
-    };
+    let prompt_tokens = count_tokens(asked.prompt.as_ref().unwrap_or(&Value::Null))?;
     if prompt_tokens == 0 {
         let message = "Either prompt or prompt_embeds must be provided and non-empty. (parameter=prompt)";
         return Err(ApiError::bad_request(message, "prompt"));

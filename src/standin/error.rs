@@ -54,6 +54,15 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn not_ready() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "Service Unavailable",
+            message: "the stand-in is warming up; wait for /health to answer 200".to_owned(),
+            param: None,
+        }
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -30,7 +30,7 @@ pub enum Fault {
     MissingRank,
     /// `/health` answers 503 for ever.
     NeverHealthy,
-    /// The process ends with status 1 while it boots.
+    /// The process ends with an error while it boots.
     ExitDuringBoot,
     /// `/start_profile` and `/stop_profile` are not there, as without `--profiler-config`.
     NoProfileRoutes,

@@ -60,7 +60,10 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         .await
         .map_err(|source| StandinError::Bind { port: options.port, source })?;
     let port = listener.local_addr()?.port();
-    println!("tracegate stand-in {} (imitates; computes no text)", options.dialect.vllm_version());
+    crate::output::line(format_args!(
+        "tracegate stand-in {} (imitates; computes no text)",
+        options.dialect.vllm_version()
+    ));
     if let Some(path) = &options.port_file {
         report_port(path, port).map_err(|source| write_error(path, source))?;
     }
@@ -93,7 +96,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         tokio::time::sleep(warmup).await;
         if !never {
             warming.warm.store(true, Ordering::Relaxed);
-            println!("INFO:     Application startup complete.");
+            crate::output::line(format_args!("INFO:     Application startup complete."));
         }
     });
     tokio::spawn(engine.run());
@@ -121,14 +124,25 @@ fn write_error(path: &Path, source: io::Error) -> StandinError {
 
 /// The log lines of vLLM that tell whether profiling will work at all.
 fn announce(port: u16, profiled: bool) {
-    println!("INFO Starting vLLM server on http://127.0.0.1:{port}");
-    println!("INFO Available routes are:");
-    for (route, method) in [("/health", "GET"), ("/v1/models", "GET"), ("/v1/completions", "POST")] {
-        println!("INFO Route: {route}, Methods: {method}");
+    crate::output::line(format_args!("INFO Starting vLLM server on http://127.0.0.1:{port}"));
+    crate::output::line(format_args!("INFO Available routes are:"));
+    let routes = [
+        ("/health", "GET"),
+        ("/ping", "GET, POST"),
+        ("/version", "GET"),
+        ("/load", "GET"),
+        ("/metrics", "GET"),
+        ("/v1/models", "GET"),
+        ("/v1/completions", "POST"),
+        ("/tokenize", "POST"),
+        ("/detokenize", "POST"),
+    ];
+    for (route, method) in routes {
+        crate::output::line(format_args!("INFO Route: {route}, Methods: {method}"));
     }
     if profiled {
-        println!("INFO Route: /start_profile, Methods: POST");
-        println!("INFO Route: /stop_profile, Methods: POST");
+        crate::output::line(format_args!("INFO Route: /start_profile, Methods: POST"));
+        crate::output::line(format_args!("INFO Route: /stop_profile, Methods: POST"));
     }
 }
 

@@ -46,15 +46,19 @@ pub fn synthesise(options: &SynthOptions) -> io::Result<Vec<PathBuf>> {
         let path = if options.ranks == 1 {
             options.out.clone()
         } else {
-            std::fs::create_dir_all(&options.out)?;
+            std::fs::create_dir_all(&options.out).map_err(|error| named(error, &options.out))?;
             options.out.join(format!("rank{rank}.{EPOCH}.pt.trace.json.gz"))
         };
         let truth_path = PathBuf::from(format!("{}.truth.json", path.display()));
-        let truth = write_rank(options, rank, &path)?;
-        std::fs::write(&truth_path, format!("{truth:#}\n"))?;
+        let truth = write_rank(options, rank, &path).map_err(|error| named(error, &path))?;
+        std::fs::write(&truth_path, format!("{truth:#}\n")).map_err(|error| named(error, &truth_path))?;
         files.extend([path, truth_path]);
     }
     Ok(files)
+}
+
+fn named(error: io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// One step of the truth, in nanoseconds from the epoch.

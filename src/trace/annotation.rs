@@ -20,12 +20,21 @@ pub(crate) enum Annotation {
 }
 
 impl Annotation {
+    /// True for a name that begins as an annotation does.
+    pub(crate) fn is_meant(name: &[u8]) -> bool {
+        name.starts_with(b"execute_context_") || name.starts_with(b"execute_new_")
+    }
+
     /// Reads an event name; `None` when it is not a step (most `user_annotation`s are not).
     pub(crate) fn parse(name: &[u8]) -> Option<Self> {
         let rest = Cursor(name).literal(b"execute_")?;
         rest.clone().context_generation().or_else(|| rest.clone().detailed()).or_else(|| rest.new_cached())
     }
 }
+
+/// Largest count that is believed. Real batches stay below a million tokens; sums over any file of
+/// such counts fit 64 bits.
+const LARGEST_COUNT: u64 = 1_000_000_000;
 
 #[derive(Clone)]
 struct Cursor<'a>(&'a [u8]);
@@ -38,7 +47,8 @@ impl Cursor<'_> {
     fn number(self) -> Option<(u64, Self)> {
         let digits = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
         let text = std::str::from_utf8(&self.0[..digits]).ok()?;
-        Some((text.parse().ok()?, Cursor(&self.0[digits..])))
+        let count = text.parse().ok().filter(|count| *count <= LARGEST_COUNT)?;
+        Some((count, Cursor(&self.0[digits..])))
     }
 
     fn end(self) -> Option<()> {

@@ -75,6 +75,10 @@ impl Collector {
         self.defects.into_problems()
     }
 
+    pub(crate) fn has_fatal(&self) -> bool {
+        self.defects.has_fatal()
+    }
+
     pub(crate) fn note(&mut self, kind: DefectKind, count: u64, detail: &str) {
         self.defects.record(kind, count, 0, self.events, || detail.to_owned());
     }

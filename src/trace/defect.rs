@@ -65,6 +65,8 @@ pub enum DefectKind {
     ByteOrderMark,
     /// There are no events in the file.
     NoEvents,
+    /// A name that begins as a step annotation and is none: the step is not counted.
+    UnreadableAnnotation,
     /// An annotation that cannot tell a decode from a later chunk of a prompt.
     AmbiguousAnnotation,
 }
@@ -83,7 +85,22 @@ impl DefectKind {
                 | Self::TooLarge
                 | Self::Unreadable
                 | Self::GrowingFile
+                | Self::NoEvents
         )
+    }
+
+    /// What the offset of such a problem counts in: the bytes of the file, or of the inflated text.
+    #[must_use]
+    pub fn offset_in(self) -> &'static str {
+        match self {
+            Self::TruncatedGzip
+            | Self::CorruptGzip
+            | Self::GzipMembers
+            | Self::TooLarge
+            | Self::Unreadable
+            | Self::GrowingFile => "of the file",
+            _ => "of the text",
+        }
     }
 
     /// The code in machine-readable output, such as `truncated_gzip`.
@@ -131,6 +148,10 @@ impl Defects {
             return;
         }
         self.problems.push(Problem { code, count, offset, event_index, detail: detail() });
+    }
+
+    pub(crate) fn has_fatal(&self) -> bool {
+        self.problems.iter().any(|problem| problem.code.is_fatal())
     }
 
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {

@@ -158,8 +158,9 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     let metadata = std::mem::take(&mut collector.metadata);
     let lane = first.zip(collector.step_lane.take()).map(|(origin, lane)| StepLane { origin, lane });
     let events = collector.events;
-    if events == 0 {
-        collector.note(DefectKind::NoEvents, 1, "there are no events in this file");
+    // Where reading itself failed, that is the cause.
+    if events == 0 && !collector.has_fatal() {
+        collector.note(DefectKind::NoEvents, 1, "there are no events in this file: it is empty, or no trace");
     }
     Trace {
         file: path.display().to_string(),
@@ -225,15 +226,21 @@ pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let found = trace_files(path)?;
+            // A run directory keeps its traces one level down.
+            let inside = path.join("traces");
+            let directory = if path.join("run.json").is_file() && inside.is_dir() { &inside } else { path };
+            let found = trace_files(directory)?;
             if found.is_empty() {
                 return Err(io::Error::new(
                     io::ErrorKind::NotFound,
-                    format!("no *.pt.trace.json[.gz] or server_events*.json in {}", path.display()),
+                    format!("no *.pt.trace.json[.gz] or server_events*.json in {}", directory.display()),
                 ));
             }
             files.extend(found);
         } else {
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            std::fs::File::open(path).map_err(named)?;
             files.push(path.clone());
         }
     }

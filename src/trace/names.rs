@@ -90,6 +90,11 @@ impl Name {
             name if name.starts_with("compile_id=") => Role::Compile,
             name => Annotation::parse(name.as_bytes()).map_or(Role::Other, Role::Step),
         };
+        let flaw = if role == Role::Other && Annotation::is_meant(raw) {
+            Some(DefectKind::UnreadableAnnotation)
+        } else {
+            flaw
+        };
         Self {
             text: text.into(),
             raw: raw.into(),

@@ -193,6 +193,12 @@ impl Scanner {
         let value = skip_space(window, colon + 1);
         let key = &window[quote + 1..key_end];
         if key == b"traceEvents" && window.get(value) == Some(&b'[') {
+            if self.events_closed {
+                // Both arrays count; that there are two is said.
+                self.events_closed = false;
+                self.begin_events();
+                return scanned(value + 1, Item::Defect { kind: DefectKind::DuplicateKey, at: quote });
+            }
             self.begin_events();
             return self.element(window, value + 1, After::Open, last);
         }
