@@ -195,7 +195,7 @@ proptest! {
         let first = expected.first().map_or(0, |step| step.0);
         let steps: Vec<(i64, i64)> = trace.steps.iter().map(|step| (step.start_ns.as_ns() + first, step.duration_ns.as_ns())).collect();
         prop_assert_eq!(steps, expected);
-        prop_assert!(trace.steps.iter().all(|step| (step.gap_ns.is_none() || step.kind != StepKind::Idle)));
+        prop_assert!(trace.steps.iter().all(|step| step.gap_ns.is_none() || step.kind != StepKind::Idle));
     }
 
     /// Damage in one place costs at most the event it hits, and never a panic.

@@ -5,6 +5,8 @@ mod annotation;
 mod collect;
 pub(crate) mod complete;
 mod defect;
+#[doc(hidden)]
+pub mod doors;
 mod explain;
 pub(crate) mod file_name;
 mod frame_name;

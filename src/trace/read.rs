@@ -47,6 +47,15 @@ pub(crate) fn read_file(path: &Path, sink: &mut impl Sink) -> Container {
     })
 }
 
+/// Reads text that is in memory, handed over in blocks of at most `block` bytes.
+pub(crate) fn read_bytes(text: &[u8], block: usize, sink: &mut impl Sink) -> Container {
+    let mut reading = Reading::new(sink);
+    for part in text.chunks(block.max(1)) {
+        reading.block([&[0; HEADROOM], part].concat());
+    }
+    reading.finish()
+}
+
 struct Reading<'s, S> {
     sink: &'s mut S,
     scanner: Scanner,
@@ -146,5 +155,40 @@ impl<'s, S: Sink> Reading<'s, S> {
             }
         }
         Container { bare_array: self.scanner.is_bare_array() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::collect::Collector;
+
+    /// Each division into blocks reads the same, whatever the text: wherever a block ends, the
+    /// scanner must ask for more and not decide.
+    #[test]
+    fn blocks_change_nothing() {
+        let texts = [
+            r#"{"a":1,"traceEvents":[{"ph":"X","cat":"c","name":"n\"m","ts":1.5,"dur":2,"args":{"x":[1,{"y":"]"}]}},null,{}, {"ph":"E","ts":1}],"traceName":"t"}"#,
+            r#"{"traceEvents":[{"ph":"X","name":"a"b","ts":1},{"ph":"X","cat":"c","name":"k","ts":1,"dur":1}],"z":{"q":1}} tail"#,
+            r#"{"a":"b" "c","traceEvents": [ {"ph":"X","cat":"c","name":"k","ts":1,"dur":1} ] }"#,
+            "[{\"ph\":\"X\",\"name\":\"k\",\"ts\":1,\"dur\":1},\n",
+            "\u{feff}{\"traceEvents\":[nul,{\"ph\":\"i\"}]}",
+        ];
+        for text in texts {
+            let facts = |block| {
+                let mut collector = Collector::default();
+                read_bytes(text.as_bytes(), block, &mut collector);
+                (collector.events, collector.into_problems())
+            };
+            let whole = facts(usize::MAX);
+            for block in 1..text.len() {
+                let parts = facts(block);
+                let plain = |facts: &(u64, Vec<crate::trace::Problem>)| {
+                    let problems = facts.1.iter().map(|p| (p.code, p.count, p.offset)).collect::<Vec<_>>();
+                    (facts.0, problems)
+                };
+                assert_eq!(plain(&parts), plain(&whole), "blocks of {block} of {text}");
+            }
+        }
     }
 }
