@@ -40,7 +40,7 @@ from hta.common.trace_parser import parse_trace_file
 meta, frame, *_ = parse_trace_file(sys.argv[1])
 print(len(frame), int(round(frame["dur"].sum() * 1000)))
 PY
-  cat > "$work/json.py" <<'PY'
+  cat > "$work/check.py" <<'PY'
 import gzip, json, sys
 events = json.load(gzip.open(sys.argv[1]))["traceEvents"]
 durations = sum(round(event.get("dur", 0) * 1000) for event in events)
@@ -49,7 +49,7 @@ ours = (facts["events"], sum(total["duration_ns"] for total in facts["categories
 print("events and summed nanoseconds: json", (len(events), durations), "tracegate", ours)
 sys.exit((len(events), durations) != ours)
 PY
-  "$python" "$work/json.py" "$trace" "$work/inspect.json"
+  "$python" "$work/check.py" "$trace" "$work/inspect.json"
   measure 'HolisticTraceAnalysis parse_trace_file' 1 "$python" "$work/hta.py" "$trace"
   cat "$work/out"
 fi

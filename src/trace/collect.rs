@@ -198,8 +198,8 @@ impl Sink for Collector {
         }
     }
 
-    fn defect(&mut self, kind: DefectKind, offset: u64, detail: String) {
-        self.defects.record(kind, 1, offset, self.events, || detail);
+    fn defect(&mut self, kind: DefectKind, offset: u64, detail: &dyn Fn() -> String) {
+        self.defects.record(kind, 1, offset, self.events, detail);
     }
 }
 

@@ -69,7 +69,7 @@ pub fn scan(text: &[u8]) -> u64 {
             self.0 += 1;
         }
         fn member(&mut self, _key: &[u8], _value: &[u8]) {}
-        fn defect(&mut self, _kind: DefectKind, _offset: u64, _detail: String) {}
+        fn defect(&mut self, _kind: DefectKind, _offset: u64, _detail: &dyn Fn() -> String) {}
     }
     let mut count = Count(0);
     read_bytes(text, 256 << 10, &mut count);

@@ -132,7 +132,7 @@ impl Sink for Frames<'_> {
     fn member(&mut self, _key: &[u8], _value: &[u8]) {}
 
     // The first pass has reported every defect already.
-    fn defect(&mut self, _kind: DefectKind, _offset: u64, _detail: String) {}
+    fn defect(&mut self, _kind: DefectKind, _offset: u64, _detail: &dyn Fn() -> String) {}
 }
 
 impl Window {

@@ -15,7 +15,7 @@ pub(crate) trait Sink {
     /// One event and the offset of its end in the inflated text.
     fn event(&mut self, event: &RawEvent<'_>, offset: u64);
     /// Something odd at an offset.
-    fn defect(&mut self, kind: DefectKind, offset: u64, detail: String);
+    fn defect(&mut self, kind: DefectKind, offset: u64, detail: &dyn Fn() -> String);
 }
 
 /// What the reader learned about the container as a whole.
@@ -102,7 +102,7 @@ impl<'s, S: Sink> Reading<'s, S> {
                 Item::Member { key, value } => self.sink.member(key, value),
                 Item::Defect { kind, at: place } => {
                     let rest = &window[at + place..];
-                    self.sink.defect(kind, self.offset + place as u64, excerpt(rest));
+                    self.sink.defect(kind, self.offset + place as u64, &|| excerpt(rest));
                 }
                 Item::End => {}
                 Item::NeedMore if last && scanned.consumed > 0 => {}
@@ -118,7 +118,7 @@ impl<'s, S: Sink> Reading<'s, S> {
 
     fn container_defect(&mut self, kind: DefectKind, offset: u64, detail: String) {
         self.container_failed |= kind.is_fatal();
-        self.sink.defect(kind, offset, detail);
+        self.sink.defect(kind, offset, &|| detail.clone());
     }
 
     fn finish(mut self) -> Container {
@@ -126,34 +126,26 @@ impl<'s, S: Sink> Reading<'s, S> {
         let used = self.scan(&window, true);
         let ending = self.scanner.ending(&window[used..]);
         let offset = self.offset + (window.len() - used) as u64;
+        let last = excerpt(&window[used..]);
+        let (kind, detail) = match ending {
+            Ending::UnclosedArray => {
+                (DefectKind::UnclosedArray, "the array of events is never closed".to_owned())
+            }
+            Ending::UnclosedObject => {
+                (DefectKind::UnclosedObject, "the outer object is never closed".to_owned())
+            }
+            Ending::Cut => (DefectKind::TruncatedJson, format!("the text ends after: {last}")),
+            Ending::Nothing => (DefectKind::EmptyFile, "nothing but white space".to_owned()),
+            Ending::Closed | Ending::Refused => return self.container(),
+        };
         // A damaged container explains the missing end; one cause is reported, not two.
         if !self.container_failed {
-            match ending {
-                Ending::Closed => {}
-                Ending::UnclosedArray => {
-                    self.sink.defect(
-                        DefectKind::UnclosedArray,
-                        offset,
-                        "the array of events is never closed".into(),
-                    );
-                }
-                Ending::UnclosedObject => {
-                    self.sink.defect(
-                        DefectKind::UnclosedObject,
-                        offset,
-                        "the outer object is never closed".into(),
-                    );
-                }
-                Ending::Cut => {
-                    let detail = format!("the text ends after: {}", excerpt(&window[used..]));
-                    self.sink.defect(DefectKind::TruncatedJson, offset, detail);
-                }
-                Ending::Nothing => {
-                    self.sink.defect(DefectKind::EmptyFile, offset, "nothing but white space".into());
-                }
-                Ending::Refused => {}
-            }
+            self.sink.defect(kind, offset, &|| detail.clone());
         }
+        self.container()
+    }
+
+    fn container(&self) -> Container {
         Container { bare_array: self.scanner.is_bare_array() }
     }
 }

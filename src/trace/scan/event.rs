@@ -1,6 +1,7 @@
 //! One event: from its `{` to its `}`, fields as slices of the window. Reads everything in one pass.
 
-use super::value::{nested_end, scalar_end, short_string_end, skip_space};
+use super::layout::{Field, Layout};
+use super::value::{nested_end, scalar_end, skip_space, string_end};
 
 /// One event, as raw JSON text inside the window. Absent fields are empty slices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,81 +38,105 @@ pub(super) enum Parsed<'w> {
 }
 
 /// Reads the event whose `{` stands at `open`.
-pub(super) fn event(window: &[u8], open: usize) -> Parsed<'_> {
+pub(super) fn event<'w>(window: &'w [u8], open: usize, layout: &mut Layout) -> Parsed<'w> {
     let mut event = RawEvent::default();
     let mut seen: u16 = 0;
-    let mut at = skip_space(window, open + 1);
-    if window.get(at) == Some(&b'}') {
-        return Parsed::Empty(at + 1);
-    }
-    loop {
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b'"') => {}
-            Some(b'}') => {
-                event.stray_comma = true;
-                return Parsed::Event(event, at + 1);
-            }
-            Some(_) => return Parsed::Bad(at),
-        }
-        let Some(key_end) = short_string_end(window, at + 1) else {
-            return Parsed::Open;
+    let mut at = open + 1;
+    for place in 0.. {
+        let (field, start) = match layout.expect(place, window, at) {
+            Some(expected) => expected,
+            None => match key(window, at, place == 0) {
+                Key::Found { field, value } => {
+                    layout.learn(place, &window[at..value], field);
+                    (field, value)
+                }
+                Key::Closed { end, stray_comma } => {
+                    if place == 0 {
+                        return Parsed::Empty(end);
+                    }
+                    event.stray_comma = stray_comma;
+                    return Parsed::Event(event, end);
+                }
+                Key::Open => return Parsed::Open,
+                Key::Bad(bad) => return Parsed::Bad(bad),
+            },
         };
-        let key = &window[at + 1..key_end];
-        at = skip_space(window, key_end + 1);
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b':') => at = skip_space(window, at + 1),
-            Some(_) => return Parsed::Bad(at),
-        }
-        let Some(first) = window.get(at) else {
+        let Some(first) = window.get(start) else {
             return Parsed::Open;
         };
         let (value, end) = match first {
-            b'"' => match short_string_end(window, at + 1) {
-                Some(end) => (&window[at + 1..end], end + 1),
+            b'"' => match string_end(window, start + 1) {
+                Some(end) => (&window[start + 1..end], end + 1),
                 None => return Parsed::Open,
             },
-            b'{' | b'[' => match nested_end(window, at) {
+            b'{' | b'[' => match nested_end(window, start) {
                 Some(nested) => {
                     event.non_finite |= nested.non_finite;
-                    (&window[at..nested.end], nested.end)
+                    (&window[start..nested.end], nested.end)
                 }
                 None => return Parsed::Open,
             },
-            _ => match scalar_end(window, at) {
-                Some(end) if end > at => (&window[at..end], end),
-                Some(_) => return Parsed::Bad(at),
+            _ => match scalar_end(window, start) {
+                Some(end) if end > start => (&window[start..end], end),
+                Some(_) => return Parsed::Bad(start),
                 None => return Parsed::Open,
             },
         };
-        if let Some((slot, bit)) = event.slot(key) {
-            *slot = value;
-            event.duplicate_key |= seen & bit != 0;
-            seen |= bit;
-        }
-        at = skip_space(window, end);
-        match window.get(at) {
-            None => return Parsed::Open,
-            Some(b',') => at = skip_space(window, at + 1),
-            Some(b'}') => return Parsed::Event(event, at + 1),
-            Some(_) => return Parsed::Bad(at),
-        }
+        event.set(field, value);
+        let bit = field.bit();
+        event.duplicate_key |= seen & bit != 0;
+        seen |= bit;
+        at = end;
+    }
+    Parsed::Bad(at)
+}
+
+/// What stands between two values.
+enum Key {
+    Found { field: Field, value: usize },
+    Closed { end: usize, stray_comma: bool },
+    Open,
+    Bad(usize),
+}
+
+/// Reads a comma (unless it is the first), a key and a colon, or the closing brace.
+fn key(window: &[u8], from: usize, first: bool) -> Key {
+    let mut at = skip_space(window, from);
+    let comma = !first && window.get(at) == Some(&b',');
+    if comma {
+        at = skip_space(window, at + 1);
+    }
+    match window.get(at) {
+        None => return Key::Open,
+        Some(b'}') => return Key::Closed { end: at + 1, stray_comma: comma },
+        Some(b'"') if comma || first => {}
+        Some(_) => return Key::Bad(at),
+    }
+    let Some(key_end) = string_end(window, at + 1) else {
+        return Key::Open;
+    };
+    let field = Field::of(&window[at + 1..key_end]);
+    let colon = skip_space(window, key_end + 1);
+    match window.get(colon) {
+        None => Key::Open,
+        Some(b':') => Key::Found { field, value: skip_space(window, colon + 1) },
+        Some(_) => Key::Bad(colon),
     }
 }
 
 impl<'w> RawEvent<'w> {
-    fn slot(&mut self, key: &[u8]) -> Option<(&mut &'w [u8], u16)> {
-        Some(match key {
-            b"ph" => (&mut self.ph, 1),
-            b"cat" => (&mut self.cat, 2),
-            b"name" => (&mut self.name, 4),
-            b"pid" => (&mut self.pid, 8),
-            b"tid" => (&mut self.tid, 16),
-            b"ts" => (&mut self.ts, 32),
-            b"dur" => (&mut self.dur, 64),
-            b"args" => (&mut self.args, 128),
-            _ => return None,
-        })
+    #[inline]
+    fn set(&mut self, field: Field, value: &'w [u8]) {
+        match field {
+            Field::Ph => self.ph = value,
+            Field::Cat => self.cat = value,
+            Field::Name => self.name = value,
+            Field::Pid => self.pid = value,
+            Field::Tid => self.tid = value,
+            Field::Ts => self.ts = value,
+            Field::Dur => self.dur = value,
+            Field::Args => self.args = value,
+            Field::Other => {}
+        }
     }
 }

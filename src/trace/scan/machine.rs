@@ -1,6 +1,7 @@
 //! The states of the scanner and the steps between them.
 
 use super::event::{Parsed, RawEvent, event};
+use super::layout::Layout;
 use super::value::{ValueEnd, is_space, skip_space, string_end, value_end};
 use crate::trace::defect::DefectKind;
 
@@ -78,6 +79,7 @@ pub(crate) struct Scanner {
     pub(super) state: State,
     pub(super) bare_array: bool,
     pub(super) events_begun: bool,
+    layout: Layout,
     events_closed: bool,
     garbage_reported: bool,
 }
@@ -88,6 +90,7 @@ impl Scanner {
             state: State::Start,
             bare_array: false,
             events_begun: false,
+            layout: Layout::default(),
             events_closed: false,
             garbage_reported: false,
         }
@@ -222,7 +225,7 @@ impl Scanner {
             Some(b',') if after == After::Element => self.element(window, at + 1, After::Comma, last),
             Some(b',') => scanned(at + 1, Item::Defect { kind: DefectKind::StrayComma, at }),
             Some(b'{') if after == After::Element => self.comma_defect(at, After::Comma),
-            Some(b'{') => match event(window, at) {
+            Some(b'{') => match event(window, at, &mut self.layout) {
                 Parsed::Event(event, end) => {
                     self.state = State::Events(After::Element);
                     scanned(end, Item::Event(event))
