@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares tracegate with public tools on one synthetic trace: CPU time, wall time, memory, medians of five.
-# Needs GNU time and gzip; with HTA=1 also Python, and the package HolisticTraceAnalysis from PyPI in an
-# environment of its own (named by HTA_PYTHON, an interpreter that has it).
+# Needs GNU time, gawk and gzip; with HTA=1 also traceinsight, which HolisticTraceAnalysis is called now, from PyPI
+# (with pandas before 3) in an environment of its own: HTA_PYTHON names its interpreter.
 # usage: benches/compare.sh [EVENTS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,12 +33,15 @@ measure 'tracegate inspect --format json' 5 "$tracegate" inspect --format json "
 cp "$work/out" "$work/inspect.json"
 if [ "${HTA:-0}" = 1 ]; then
   python=${HTA_PYTHON:-python3}
-  cat > "$work/hta.py" <<'PY'
+  mkdir "$work/ranks"
+  ln -s "$trace" "$work/ranks/rank0.json.gz"
+  cat > "$work/load_with_hta.py" <<'PY'
 import sys
-from hta.common.trace_file import *
-from hta.common.trace_parser import parse_trace_file
-meta, frame, *_ = parse_trace_file(sys.argv[1])
-print(len(frame), int(round(frame["dur"].sum() * 1000)))
+
+from hta.trace_analysis import TraceAnalysis
+
+frame = TraceAnalysis(trace_dir=sys.argv[1]).t.get_trace(0)
+print("the table holds", len(frame), "events with a duration of", round(frame["dur"].sum() * 1000), "ns together")
 PY
   cat > "$work/check.py" <<'PY'
 import gzip, json, sys
@@ -50,6 +53,6 @@ print("events and summed nanoseconds: json", (len(events), durations), "tracegat
 sys.exit((len(events), durations) != ours)
 PY
   "$python" "$work/check.py" "$trace" "$work/inspect.json"
-  measure 'HolisticTraceAnalysis parse_trace_file' 1 "$python" "$work/hta.py" "$trace"
-  cat "$work/out"
+  measure 'traceinsight (was HTA) TraceAnalysis(…)' 1 "$python" "$work/load_with_hta.py" "$work/ranks"
+  tail -1 "$work/out"
 fi

@@ -64,6 +64,9 @@ pub fn explain_gaps(path: &Path, trace: &Trace, count: usize) -> Vec<ExplainedGa
     let mut windows = windows(&trace.steps, place.origin);
     windows.sort_by_key(|window| std::cmp::Reverse(window.end - window.start));
     windows.truncate(count);
+    if windows.is_empty() {
+        return Vec::new();
+    }
     let mut frames = Frames { lane: &place.lane, windows };
     read_file(path, &mut frames);
     frames.windows.into_iter().map(Window::explain).collect()
