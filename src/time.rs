@@ -89,7 +89,7 @@ fn parse_plain(text: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    (digits <= 15).then_some(whole * 1_000)
+    (digits <= 15).then(|| whole * 1_000)
 }
 
 /// Signs, exponents, long fractions: rare, so written for exactness and not for speed.
@@ -211,6 +211,9 @@ mod tests {
             assert_eq!(ns(text), expected, "{text:?}");
         }
         assert_eq!(ns("99999999999999999999"), None, "beyond 64 bits");
+        // Found by fuzzing: 17 digits, within 64 bits before the multiplication and not after.
+        assert_eq!(ns("04000000130072710"), Some(4_000_000_130_072_710_000));
+        assert_eq!(ns("40000001300727109"), None);
     }
 
     proptest! {

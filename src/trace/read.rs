@@ -165,6 +165,8 @@ mod tests {
             r#"{"a":"b" "c","traceEvents": [ {"ph":"X","cat":"c","name":"k","ts":1,"dur":1} ] }"#,
             "[{\"ph\":\"X\",\"name\":\"k\",\"ts\":1,\"dur\":1},\n",
             "\u{feff}{\"traceEvents\":[nul,{\"ph\":\"i\"}]}",
+            // Found by fuzzing: `args` closed by the wrong bracket read differently when it came in parts.
+            "[{\"ph\":\"M\",\"name\":\"pJame\",\"args\":{\"am\"e:\"VLLMer\"]====}}]",
         ];
         for text in texts {
             let facts = |block| {

@@ -67,10 +67,9 @@ impl Layout {
     pub(super) fn expect(&self, place: usize, window: &[u8], at: usize) -> Option<(Field, usize)> {
         let gap = self.gaps.get(place)?;
         let found = words(window.get(at..)?.first_chunk::<BYTES>()?);
-        let mut differing = 0;
-        for word in 0..WORDS {
-            differing |= (found[word] ^ gap.words[word]) & gap.masks[word];
-        }
+        let expected = gap.words.iter().zip(&gap.masks);
+        let differing =
+            found.iter().zip(expected).fold(0, |all, (found, (word, mask))| all | ((found ^ word) & mask));
         let start = at + gap.length;
         // Blanks belong to the gap as far as they go: one more and it is another gap.
         let same = differing == 0 && gap.length > 0 && !is_space(*window.get(start)?);

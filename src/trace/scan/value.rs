@@ -89,7 +89,12 @@ fn signs(bytes: &[u8], next: &[u8]) -> u8 {
     let is = |left: u8, right: u8| u8::from(left == right);
     let sign = |byte: u8, next: u8| {
         let ends = is(next, b',') | is(next, b'}') | is(next, b'\n');
-        is(byte, b'{') | is(byte, b'[') | is(byte, b'\\') | is(byte, b'N') | (is(byte, b'y') & ends)
+        is(byte, b'{')
+            | is(byte, b'[')
+            | is(byte, b']')
+            | is(byte, b'\\')
+            | is(byte, b'N')
+            | (is(byte, b'y') & ends)
     };
     let (mut seen, mut quotes) = ([0u8; LANES], [0u8; LANES]);
     let (chunks, rest) = bytes.as_chunks::<LANES>();
