@@ -43,7 +43,7 @@ pub(super) fn event<'w>(window: &'w [u8], open: usize, layout: &mut Layout) -> P
     let mut seen: u16 = 0;
     let mut at = open + 1;
     for place in 0.. {
-        let (field, start) = match layout.expect(place, window, at) {
+        let (field, start) = match layout.recall(place, window, at) {
             Some(expected) => expected,
             None => match key(window, at, place == 0) {
                 Key::Found { field, value } => {

@@ -64,7 +64,7 @@ struct Gap {
 impl Layout {
     /// The field and the start of its value, when the same bytes stand at `at` as last time.
     #[inline]
-    pub(super) fn expect(&self, place: usize, window: &[u8], at: usize) -> Option<(Field, usize)> {
+    pub(super) fn recall(&self, place: usize, window: &[u8], at: usize) -> Option<(Field, usize)> {
         let gap = self.gaps.get(place)?;
         let found = words(window.get(at..)?.first_chunk::<BYTES>()?);
         let expected = gap.words.iter().zip(&gap.masks);

@@ -1,5 +1,5 @@
-//! Eight bytes at a time in a plain integer. Lengths of names and numbers are not predictable, so a loop that
-//! asks every byte stalls at every end; these ask once a word. Safe, and the same on every platform.
+//! Eight bytes at a time in a plain integer: most strings of a trace are shorter, and asking every byte
+//! stalls at every end, which no processor can predict. Safe, and the same on every platform.
 
 /// A one in every byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
