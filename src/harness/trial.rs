@@ -1,6 +1,7 @@
 //! One trial: run, decide, compare with the snapshot; keep the evidence of a failure.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use libtest_mimic::Failed;
 
@@ -16,6 +17,10 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
         // Reached only when ignored trials are asked for; a pass would be a lie.
         return Err(format!("lane {lane} is off: run `cargo test --features {lane}`").into());
     }
+    // A real server uses the whole machine: two at once would measure each other. Between processes
+    // a runner's test group does this (`.config/nextest.toml`).
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = (lane != Lane::Standin).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     let title = procedure.title.clone();
     let name = procedure.name.clone();
     let job = Job { procedure, lane, out, fault: None, client: None, deadline_scale: deadline_scale() };
