@@ -449,3 +449,14 @@ fn two_arrays_of_events_both_count() {
     let bytes = format!("{{\"traceEvents\":[{STEP}],\"traceEvents\":[{OP}],\"z\":1}}");
     expect(bytes.as_bytes(), 2, 1, &["duplicate_key x1"]);
 }
+
+/// The event behind the damage is whole, and must be read: only the damaged one is lost.
+#[test]
+fn the_event_behind_the_damage_is_read() {
+    let open = OP.strip_suffix('}').unwrap();
+    for damage in [format!("{open},"), "garbage ".to_owned(), "/* x */".to_owned()] {
+        let trace = read(&object(&format!("{OP},{damage}{STEP},{OP}")));
+        assert_eq!(trace.steps.len(), 1, "{damage}");
+        assert_eq!(trace.problems[0].code, DefectKind::BrokenEvent, "{damage}");
+    }
+}

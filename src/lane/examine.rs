@@ -86,6 +86,9 @@ fn port() -> Finding {
 /// Kineto writes the whole uncompressed JSON to TMPDIR before it compresses: 65 MB for one request.
 fn temporary_space() -> Finding {
     let directory = std::env::temp_dir();
+    if !directory.is_dir() {
+        return missing("TMPDIR", format!("{} is no directory", directory.display()), "set TMPDIR to one");
+    }
     match free_gb(&directory) {
         Some(free) if free < 2.0 => noticed(
             "TMPDIR",

@@ -5,7 +5,7 @@ use pep440_rs::Version;
 use super::build::{Builder, PlanError};
 use super::model::{BenchCommand, Command, PORT, RUN};
 use super::rules::{Fact, find};
-use crate::procedure::{Bench, LoadClient, Metric, PromptForm};
+use crate::procedure::{Bench, LoadClient, Metric, PromptForm, RampUpStrategy};
 
 impl Builder<'_> {
     /// The workload with everything translated that means something else today.
@@ -79,6 +79,15 @@ impl Builder<'_> {
         if let Some(limit) = bench.max_concurrency {
             flag("max-concurrency", limit.to_string());
         }
+        if let Some(ramp) = bench.ramp_up {
+            let linear = ramp.strategy == RampUpStrategy::Linear;
+            flag("ramp-up-strategy", if linear { "linear" } else { "exponential" }.to_owned());
+            flag("ramp-up-start-rps", ramp.start_rps.to_string());
+            flag("ramp-up-end-rps", ramp.end_rps.to_string());
+        }
+        if bench.num_warmups > 0 {
+            flag("num-warmups", bench.num_warmups.to_string());
+        }
         flag("percentile-metrics", names(&bench.percentile_metrics).join(","));
         let percentiles: Vec<String> = bench.metric_percentiles.iter().map(ToString::to_string).collect();
         flag("metric-percentiles", percentiles.join(","));
@@ -86,6 +95,14 @@ impl Builder<'_> {
         flag("result-filename", "bench.json".to_owned());
         let switches = ["--save-result", "--save-detailed", "--disable-tqdm"];
         argv.extend(switches.map(str::to_owned));
+        let limits =
+            [("ttft", bench.goodput.ttft), ("tpot", bench.goodput.tpot), ("e2el", bench.goodput.e2el)];
+        let limits: Vec<String> =
+            limits.iter().filter_map(|(name, limit)| limit.map(|limit| format!("{name}:{limit}"))).collect();
+        if !limits.is_empty() {
+            argv.push("--goodput".to_owned());
+            argv.extend(limits);
+        }
         if bench.ignore_eos {
             argv.push("--ignore-eos".to_owned());
         }

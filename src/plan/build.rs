@@ -314,7 +314,7 @@ impl Builder<'_> {
         if by_environment || worker_reads.is_some() {
             env.insert("VLLM_TORCH_PROFILER_DIR".to_owned(), directory);
         }
-        if let Some(rule) = worker_reads {
+        if let Some(rule) = worker_reads.filter(|_| !by_environment) {
             self.adapt(
                 manual,
                 "both VLLM_TORCH_PROFILER_DIR and --profiler-config",

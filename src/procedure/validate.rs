@@ -79,7 +79,10 @@ fn load(procedure: &Procedure) -> Option<Complaint> {
 fn bench_complaint(bench: &Bench, longest: Option<u32>) -> Option<(&'static str, String)> {
     let positive = |value: f64| value > 0.0;
     let complaint = |wrong: bool, key: &'static str, message: &str| wrong.then(|| (key, message.to_owned()));
-    let tokens = u64::from(bench.random_input_len) + u64::from(bench.random_output_len);
+    // A ratio of 1 is translated to fixed lengths; any other spreads them upwards, too.
+    let spread = if bench.random_range_ratio < 1.0 { 1.0 + bench.random_range_ratio } else { 1.0 };
+    let longest_of = |tokens: u32| (f64::from(tokens) * spread).ceil() as u64;
+    let tokens = longest_of(bench.random_input_len) + longest_of(bench.random_output_len);
     complaint(bench.num_prompts == 0, "num_prompts", "must be at least 1")
         .or_else(|| complaint(bench.random_input_len == 0, "random_input_len", "must be at least 1"))
         .or_else(|| complaint(bench.random_output_len == 0, "random_output_len", "must be at least 1"))
@@ -102,6 +105,10 @@ fn bench_complaint(bench: &Bench, longest: Option<u32>) -> Option<(&'static str,
         .or_else(|| {
             let wrong = bench.metric_percentiles.iter().any(|percent| !(0.0..=100.0).contains(percent));
             complaint(wrong, "metric_percentiles", "must be between 0 and 100")
+        })
+        .or_else(|| {
+            let wrong = bench.ramp_up.is_some() && bench.request_rate.0.is_finite();
+            complaint(wrong, "ramp_up", "sets the rate itself; leave request_rate out")
         })
         .or_else(|| {
             let wrong = bench.ramp_up.is_some_and(|ramp| ramp.start_rps == 0 || ramp.end_rps == 0);

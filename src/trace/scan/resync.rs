@@ -10,7 +10,7 @@ const EVENT_KEYS: [&[u8]; 12] =
     [b"ph", b"cat", b"name", b"pid", b"tid", b"ts", b"dur", b"args", b"id", b"s", b"bp", b"sf"];
 
 impl Scanner {
-    /// Looks for a place where an event starts: `{`, after `,` or `[` or `}`, before a known key.
+    /// Looks for a place where an event starts: `{` before a known key, whatever junk is in front.
     /// A `{` after `:` is the value of a key (`"args": {"name": …}`) and starts no event.
     pub(super) fn resync<'w>(&mut self, window: &'w [u8], before: u8, last: bool) -> Scanned<'w> {
         if !self.events_begun {
@@ -21,7 +21,7 @@ impl Scanner {
             let at = from + found;
             let previous = last_solid(&window[..at]).unwrap_or(before);
             let verdict = if window[at] == b'{' {
-                if matches!(previous, b',' | b'[' | b'}') { starts_event(&window[at..]) } else { Some(false) }
+                if previous != b':' { starts_event(&window[at..]) } else { Some(false) }
             } else if previous == b'}' {
                 ends_events(&window[at..], last, self.bare_array)
             } else {
