@@ -53,6 +53,11 @@ fn unknown_versions_are_said_to_be_treated_as_known_ones() {
     assert!(out.contains("planned: treated as vLLM 0.32.0"), "{out}");
     let (_, out, _) = plan(&["async_single_request", "--lane", "gaudi", "--assume", "vllm-gaudi=0.21.0"]);
     assert!(out.contains("manual:  vLLM unknown"), "{out}");
+    for assumed in ["vllm=0.32.0", "vllm=0.32.0,vllm-gaudi=99.0"] {
+        let (_, out, _) = plan(&["async_single_request", "--lane", "gaudi", "--assume", assumed]);
+        assert!(out.contains("planned: treated as vllm-gaudi 0.21.0"), "{assumed}: {out}");
+        assert!(out.contains("VLLM_TORCH_PROFILER_DIR={run}/traces"), "{assumed}: {out}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub enum PlanError {
 /// A version in which profiling is known not to work, or a client that the lane does not have.
 pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
     refuse_broken(site)?;
-    let mut builder = Builder { procedure, site, vllm: None, adaptations: Vec::new() };
+    let mut builder = Builder { procedure, site, vllm: None, plugin: None, adaptations: Vec::new() };
     builder.settle_version();
     let prepare = builder.prepare();
     let server = builder.server();
@@ -111,6 +111,8 @@ pub(super) struct Builder<'a> {
     pub(super) site: &'a Site,
     /// The version of vLLM that the table is asked for: the one found, or the nearest known.
     vllm: Option<Version>,
+    /// The same for the Gaudi plugin, on its lane.
+    plugin: Option<Version>,
     adaptations: Vec<Adaptation>,
 }
 
@@ -132,6 +134,26 @@ impl Builder<'_> {
             );
         }
         self.vllm = nearest.or(found);
+        self.plugin = self.settle_plugin();
+    }
+
+    /// The plugin's newest known release stands for an unknown and for a newer one.
+    fn settle_plugin(&mut self) -> Option<Version> {
+        const NEWEST: &str = "0.21.0";
+        let found = self.site.version("vllm-gaudi");
+        let newest = Version::from_str(NEWEST).ok()?;
+        let newer = found.as_ref().is_some_and(|found| found.release().get(..2) > newest.release().get(..2));
+        if self.site.lane != Lane::Gaudi || (found.is_some() && !newer) {
+            return found;
+        }
+        let name = self.site.versions.get("vllm-gaudi").map_or("unknown", String::as_str);
+        self.adapt(
+            format!("vllm-gaudi {name}"),
+            format!("treated as vllm-gaudi {NEWEST}"),
+            "this version was not read; the newest known one stands for it",
+            "table of versions in tracegate",
+        );
+        Some(newest)
     }
 
     pub(super) fn vllm_rule(&self, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
@@ -139,7 +161,7 @@ impl Builder<'_> {
     }
 
     fn plugin_rule(&self, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
-        find("vllm-gaudi", self.site.version("vllm-gaudi").as_ref(), kind)
+        find("vllm-gaudi", self.plugin.as_ref(), kind)
     }
 
     /// A fact that is a text; the plugin's outweighs vLLM's.
