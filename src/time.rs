@@ -32,6 +32,12 @@ impl Nanos {
         Self(us.saturating_mul(1_000))
     }
 
+    /// Now, on the Unix clock, to which traces are rebased as well.
+    pub(crate) fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self::from(since.unwrap_or_default())
+    }
+
     /// The count of nanoseconds.
     #[must_use]
     pub const fn as_ns(self) -> i64 {

@@ -112,13 +112,7 @@ fn load(plan: &Plan) -> String {
         );
     }
     for request in &plan.requests {
-        text += &format!(
-            "POST /v1/completions {}\n",
-            serde_json::json!({
-                "model": plan.served_model, "prompt": request.prompt,
-                "max_tokens": request.max_tokens, "temperature": request.temperature,
-            })
-        );
+        text += &format!("POST /v1/completions {}\n", request.body(&plan.served_model));
     }
     text + "POST /stop_profile\n"
 }

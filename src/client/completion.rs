@@ -1,12 +1,13 @@
 //! One `POST /v1/completions`, as the manual's `curl` sends it.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::ClientError;
 use super::http::{Client, Patience, within};
-use super::ledger::{Served, now};
+use super::ledger::Served;
 use crate::procedure::{Request, Span};
+use crate::time::Nanos;
 
 const ROUTE: &str = "/v1/completions";
 
@@ -42,18 +43,13 @@ impl Client {
         request: &Request,
         limit: Span,
     ) -> Result<Served, ClientError> {
-        let body = json!({
-            "model": model,
-            "prompt": request.prompt,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-        });
+        let body = request.body(model);
         let patience = Patience { limit, key: "request", hint: "" };
-        let sent_ns = now();
+        let sent_ns = Nanos::now();
         let answer = self.send(ROUTE, self.post(ROUTE).json(&body), patience).await?;
         let what = format!("POST {ROUTE} (request {index})");
         let text = within(&what, patience, answer.text()).await?;
-        let done_ns = now();
+        let done_ns = Nanos::now();
         let (usage, finish_reason) = read_answer(&what, &text)?;
         let details = usage.prompt_tokens_details;
         Ok(Served {

@@ -1,7 +1,5 @@
 //! The ledger: what the client saw, per request. Times are nanoseconds on the Unix clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 
 use crate::time::Nanos;
@@ -52,9 +50,4 @@ impl Ledger {
     pub fn output_tokens(&self) -> u64 {
         self.requests.iter().map(|served| served.output_tokens).sum()
     }
-}
-
-/// Now, on the clock that traces are rebased to.
-pub(crate) fn now() -> Nanos {
-    Nanos::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use super::error::ClientError;
-use super::ledger::{Ledger, Served, now};
+use super::ledger::{Ledger, Served};
 use crate::plan::Command;
 use crate::procedure::Span;
 use crate::server::process;
@@ -126,7 +126,7 @@ fn times(results: &Results, request: usize, offset: Nanos) -> (Nanos, Vec<Nanos>
 fn unix_minus_monotonic() -> Nanos {
     let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |time| time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec()));
-    now() - Nanos::from_ns(monotonic)
+    Nanos::now() - Nanos::from_ns(monotonic)
 }
 
 #[cfg(test)]

@@ -66,10 +66,7 @@ impl Plan {
                 "# `vllm bench serve` sends the same: tracegate plan --client vllm prints its command.\n";
         }
         for request in &self.requests {
-            let body = serde_json::json!({
-                "model": self.served_model, "prompt": request.prompt,
-                "max_tokens": request.max_tokens, "temperature": request.temperature,
-            });
+            let body = request.body(&self.served_model);
             script += &format!(
                 "curl -fsS \"$URL/v1/completions\" -H 'Content-Type: application/json' -d {}\n",
                 quote(&body.to_string())

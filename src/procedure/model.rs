@@ -157,6 +157,18 @@ pub struct Request {
     pub temperature: f64,
 }
 
+impl Request {
+    /// The body as it is sent, printed in plans and written into scripts.
+    pub(crate) fn body(&self, model: &str) -> serde_json::Value {
+        serde_json::json!({
+            "model": model,
+            "prompt": self.prompt,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+        })
+    }
+}
+
 /// The longest each part of a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -221,24 +221,19 @@ impl Run<'_> {
     fn enter(&mut self, phase: Phase) -> Result<(), RunError> {
         self.close_phase();
         (self.tell)(phase, "");
-        self.record.phases.push(PhaseTime { phase, start_ns: now(), end_ns: None });
+        self.record.phases.push(PhaseTime { phase, start_ns: Nanos::now(), end_ns: None });
         self.save()
     }
 
     fn close_phase(&mut self) {
         if let Some(last) = self.record.phases.last_mut() {
-            last.end_ns.get_or_insert_with(now);
+            last.end_ns.get_or_insert_with(Nanos::now);
         }
     }
 
     fn save(&self) -> Result<(), RunError> {
         self.directory.write_json("run.json", &self.record)
     }
-}
-
-fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Nanos::from(since.unwrap_or_default())
 }
 
 /// Waits for an answer while the server lives. A dead server closes the connection a moment before

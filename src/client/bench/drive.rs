@@ -14,7 +14,7 @@ use super::dataset::Prompt;
 use super::sse::Splitter;
 use crate::client::error::ClientError;
 use crate::client::http::{Client, Patience};
-use crate::client::ledger::{Served, now};
+use crate::client::ledger::Served;
 use crate::procedure::{Bench, Span};
 use crate::time::Nanos;
 
@@ -94,7 +94,7 @@ pub(crate) async fn drive(
     let permits = bench.max_concurrency.map_or(Semaphore::MAX_PERMITS, |limit| limit as usize);
     let semaphore = Arc::new(Semaphore::new(permits));
     let clock = Instant::now();
-    let begun = now();
+    let begun = Nanos::now();
     let mut tasks = JoinSet::new();
     for (index, (prompt, due)) in prompts.iter().zip(due).enumerate() {
         let wait = due - clock.elapsed().as_secs_f64();
