@@ -241,6 +241,23 @@ fn begin_and_end_pairs_nest_per_lane() {
 }
 
 #[test]
+fn an_end_in_front_of_its_begin_is_paired() {
+    let event = |ph: &str, ts: u32| {
+        format!("{{\"ph\":\"{ph}\",\"cat\":\"Bridge\",\"name\":\"a\",\"pid\":1,\"tid\":1,\"ts\":{ts}}}")
+    };
+    let events = [event("E", 9), event("B", 4), event("B", 1), event("E", 2)];
+    let trace = expect(&object(&events.join(",")), 4, 0, &[]);
+    assert_eq!(trace.categories["Bridge"].duration_ns, 5_000 + 1_000);
+}
+
+#[test]
+fn times_that_end_beyond_64_bits_are_named() {
+    let late = OP.replace("\"ts\":1", "\"ts\":9223372036854775.807");
+    assert_ne!(late, OP);
+    expect(&object(&late), 1, 0, &["bad_timestamp x1"]);
+}
+
+#[test]
 fn dangling_begins_and_ends() {
     let begin = r#"{"ph":"B","name":"a","pid":1,"tid":1,"ts":1}"#;
     let end = r#"{"ph":"E","pid":1,"tid":2,"ts":1}"#;
@@ -328,8 +345,22 @@ fn concatenated_members() {
     assert_eq!((trace.events, trace.problems[0].code, trace.problems.len()), (3, DefectKind::GzipMembers, 1));
     let two = read(&[gzip(&whole), gzip(&whole)].concat());
     let codes: Vec<DefectKind> = two.problems.iter().map(|problem| problem.code).collect();
-    assert_eq!(codes, [DefectKind::GzipMembers, DefectKind::TrailingGarbage]);
+    assert_eq!(codes, [DefectKind::SecondTrace, DefectKind::GzipMembers, DefectKind::TrailingGarbage]);
     assert_eq!(two.events, 3, "the second document is another writer's");
+}
+
+/// Found by hand: what stood behind a bracket too many was called garbage, and half a trace decided.
+#[test]
+fn events_behind_the_end_forbid_a_verdict() {
+    let array = format!("[{OP},{OP}],{OP},{OP}]");
+    fatal(array.as_bytes(), DefectKind::SecondTrace, 2 * OP.len() as u64 + 4, 2);
+    let whole = object(OP);
+    let two = [whole.as_slice(), b"\n", &whole].concat();
+    let at = whole.len() + 1 + whole.windows(2).position(|pair| pair == b"[{").unwrap() + 1;
+    fatal(&two, DefectKind::SecondTrace, at as u64, 1);
+    // Inside the object the bracket is seen to be one too many, and nothing is lost.
+    let inside = format!("{{\"traceEvents\":[{OP},{OP}],{OP},{OP}],\"traceName\":\"t\"}}");
+    expect(inside.as_bytes(), 4, 0, &["broken_metadata x1"]);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! The collector: gives the scanner's events a meaning while they pass and keeps only what decides.
 
-use std::collections::HashMap;
-
 use super::defect::{DefectKind, Defects, Problem};
 use super::names::{NameId, Names, Role};
+use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
 use super::read::Sink;
 use super::scan::RawEvent;
 use super::step::RawStep;
@@ -28,8 +27,7 @@ pub(crate) struct Collector {
     pub(crate) metadata: Metadata,
     categories: Categories,
     names: Names,
-    lanes: Lanes,
-    open: HashMap<LaneId, Vec<Begun>>,
+    pairs: Pairs,
     defects: Defects,
 }
 
@@ -43,13 +41,13 @@ pub(crate) struct Metadata {
     pub(crate) process_names: Vec<String>,
 }
 
-#[derive(Debug)]
-struct Begun {
+/// A complete slice, however it was written.
+struct Slice {
     name: NameId,
     category: usize,
     start: Nanos,
-    offset: u64,
-    index: u64,
+    duration: Nanos,
+    place: Place,
 }
 
 impl Collector {
@@ -63,12 +61,16 @@ impl Collector {
         self.categories().any(|(name, total)| total.events > 0 && name.eq_ignore_ascii_case(wanted))
     }
 
-    /// Closes the pass: open slices and flawed names become problems.
-    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
-        for begun in self.open.values().flatten() {
-            let name = self.names.text(begun.name);
-            self.defects.record(DefectKind::DanglingBegin, 1, begun.offset, begun.index, || name.to_owned());
+    /// Closes the pass: slices still held back are kept, and what has no partner becomes a problem.
+    pub(crate) fn finish(&mut self) {
+        for paired in self.pairs.finish() {
+            self.paired(paired);
         }
+    }
+
+    /// Hands over the problems; open ends and flawed names are among them.
+    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
+        self.finish();
         for (kind, count, offset, index, name) in self.names.flaws() {
             self.defects.record(kind, count, offset, index, || super::defect::excerpt(name.as_bytes()));
         }
@@ -87,18 +89,45 @@ impl Collector {
         self.defects.record(kind, 1, offset, self.events, || super::defect::excerpt(detail));
     }
 
-    fn slice(&mut self, name: NameId, category: usize, start: Nanos, duration: Nanos, event: &RawEvent<'_>) {
+    fn slice(&mut self, slice: Slice, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
+        let Slice { name, category, start, duration, place } = slice;
+        // Beyond 64 bits of nanoseconds a time is cut to the last one there is, and said to be.
+        if start.as_ns().checked_add(duration.as_ns()).is_none() {
+            let detail = format!("{start} and {duration} together are beyond 64 bits of nanoseconds");
+            self.defects.record(DefectKind::BadTimestamp, 1, place.offset, place.index, || detail);
+        }
         self.categories.0[category].1.duration_ns += i128::from(duration.as_ns());
         match self.names.role(name) {
             Role::Other => {}
             // On a GPU the same name appears again as `gpu_user_annotation`: one of them counts.
             Role::Step(annotation) if self.categories.0[category].0 == "user_annotation" => {
-                self.step_lane.get_or_insert_with(|| (event.pid.into(), event.tid.into()));
+                if self.step_lane.is_none() {
+                    self.step_lane = lane(self);
+                }
                 self.steps.push(RawStep { annotation, start, duration });
             }
             Role::Step(_) => {}
             Role::Window => self.window = Some((start, start + duration)),
             Role::Compile => self.compiles.push(start),
+        }
+    }
+
+    fn paired(&mut self, paired: Paired) {
+        match paired {
+            Paired::Slice { begun, end, lane } => {
+                let Begun { name, category, start, place } = begun;
+                let slice = Slice { name, category, start, duration: end - start, place };
+                self.slice(slice, |all| all.pairs.key(lane).cloned());
+            }
+            Paired::DanglingBegin(Begun { name, place, .. }) => {
+                let name = self.names.text(name);
+                let detail = || name.to_owned();
+                self.defects.record(DefectKind::DanglingBegin, 1, place.offset, place.index, detail);
+            }
+            Paired::DanglingEnd(place) => {
+                let detail = || "an end without a begin".to_owned();
+                self.defects.record(DefectKind::DanglingEnd, 1, place.offset, place.index, detail);
+            }
         }
     }
 
@@ -113,13 +142,6 @@ impl Collector {
                 self.flag(DefectKind::BadTimestamp, offset, event.dur);
                 Nanos::ZERO
             }
-        }
-    }
-
-    fn end_slice(&mut self, lane: LaneId, end: Nanos, offset: u64, event: &RawEvent<'_>) {
-        match self.open.get_mut(&lane).and_then(Vec::pop) {
-            Some(begun) => self.slice(begun.name, begun.category, begun.start, end - begun.start, event),
-            None => self.flag(DefectKind::DanglingEnd, offset, b"an end without a begin"),
         }
     }
 
@@ -153,24 +175,27 @@ impl Sink for Collector {
         match event.ph {
             b"X" | b"B" => {
                 let name = self.names.intern(event.name, (offset, self.events));
+                let place = Place { offset, index: self.events };
                 match Nanos::parse_micros(event.ts) {
                     None => self.flag(DefectKind::BadTimestamp, offset, event.ts),
                     Some(start) if event.ph == b"X" => {
                         let duration = self.duration(event, offset);
-                        self.slice(name, category, start, duration, event);
+                        let slice = Slice { name, category, start, duration, place };
+                        self.slice(slice, |_| Some((event.pid.into(), event.tid.into())));
                     }
                     Some(start) => {
-                        let lane = self.lanes.find(event.pid, event.tid);
-                        let begun = Begun { name, category, start, offset, index: self.events };
-                        self.open.entry(lane).or_default().push(begun);
+                        let begun = Begun { name, category, start, place };
+                        let paired = self.pairs.begin(event.pid, event.tid, begun);
+                        paired.into_iter().for_each(|paired| self.paired(paired));
                     }
                 }
             }
             b"E" => match Nanos::parse_micros(event.ts) {
                 None => self.flag(DefectKind::BadTimestamp, offset, event.ts),
                 Some(end) => {
-                    let lane = self.lanes.find(event.pid, event.tid);
-                    self.end_slice(lane, end, offset, event);
+                    let place = Place { offset, index: self.events };
+                    let paired = self.pairs.end(event.pid, event.tid, end, place);
+                    paired.into_iter().for_each(|paired| self.paired(paired));
                 }
             },
             b"M" if event.name == b"process_name" => self.process_name(event.args),
@@ -226,22 +251,5 @@ impl Categories {
             }
         };
         self.1
-    }
-}
-
-/// Handle of a (pid, tid) pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct LaneId(usize);
-
-#[derive(Debug, Default)]
-struct Lanes(HashMap<LaneKey, LaneId>);
-
-/// pid and tid as written, quotes removed.
-pub(crate) type LaneKey = (Box<[u8]>, Box<[u8]>);
-
-impl Lanes {
-    fn find(&mut self, pid: &[u8], tid: &[u8]) -> LaneId {
-        let next = LaneId(self.0.len());
-        *self.0.entry((pid.into(), tid.into())).or_insert(next)
     }
 }

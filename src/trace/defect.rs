@@ -23,6 +23,9 @@ pub enum DefectKind {
     Unreadable,
     /// The file changed while it was read.
     GrowingFile,
+    /// Events behind the end of the trace, which were not read: several ranks wrote into one file
+    /// (sglang#15326), or a bracket too many stands among the events.
+    SecondTrace,
     /// Something that is no event stood among the events; reading went on at the next event.
     BrokenEvent,
     /// A comma too many or too few among the events or their keys.
@@ -86,6 +89,7 @@ impl DefectKind {
                 | Self::Unreadable
                 | Self::GrowingFile
                 | Self::NoEvents
+                | Self::SecondTrace
         )
     }
 
@@ -100,6 +104,17 @@ impl DefectKind {
             | Self::Unreadable
             | Self::GrowingFile => "of the file",
             _ => "of the text",
+        }
+    }
+
+    /// What is said of damage that stands in front of `rest`.
+    pub(crate) fn detail(self, rest: &[u8]) -> String {
+        match self {
+            Self::SecondTrace => format!(
+                "events behind the end were not read: a second trace in the same file, or a bracket too many: {}",
+                excerpt(rest)
+            ),
+            _ => excerpt(rest),
         }
     }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::collect::LaneKey;
 use super::defect::DefectKind;
 use super::frame_name::stable;
 use super::model::Trace;
 use super::names::decode;
+use super::pairs::LaneKey;
 use super::read::{Sink, read_file};
 use super::scan::RawEvent;
 use super::step::{Step, StepKind};

@@ -13,6 +13,7 @@ mod frame_name;
 mod gzip;
 mod model;
 mod names;
+mod pairs;
 mod read;
 mod scan;
 mod source;

@@ -120,6 +120,7 @@ impl Trace {
 }
 
 fn build(path: &Path, mut collector: Collector, from_name: FileName, format: Format) -> Trace {
+    collector.finish();
     let raw_steps = std::mem::take(&mut collector.steps);
     if let Some(ambiguous) = ambiguous_steps(&raw_steps) {
         collector.note(

@@ -102,7 +102,7 @@ impl<'s, S: Sink> Reading<'s, S> {
                 Item::Member { key, value } => self.sink.member(key, value),
                 Item::Defect { kind, at: place } => {
                     let rest = &window[at + place..];
-                    self.sink.defect(kind, self.offset + place as u64, &|| excerpt(rest));
+                    self.sink.defect(kind, self.offset + place as u64, &|| kind.detail(rest));
                 }
                 Item::End => {}
                 Item::NeedMore if last && scanned.consumed > 0 => {}

@@ -1,7 +1,10 @@
 //! The states of the scanner and the steps between them.
 
+use memchr::memchr;
+
 use super::event::{Parsed, RawEvent, event};
 use super::layout::Layout;
+use super::resync::starts_event;
 use super::value::{ValueEnd, is_space, skip_space, string_end, value_end};
 use crate::trace::defect::DefectKind;
 
@@ -82,6 +85,7 @@ pub(crate) struct Scanner {
     layout: Layout,
     events_closed: bool,
     garbage_reported: bool,
+    second_reported: bool,
 }
 
 impl Scanner {
@@ -93,6 +97,7 @@ impl Scanner {
             layout: Layout::default(),
             events_closed: false,
             garbage_reported: false,
+            second_reported: false,
         }
     }
 
@@ -110,7 +115,7 @@ impl Scanner {
             State::Events(after) => self.element(window, 0, after, last),
             State::Resync { before } => self.resync(window, before, last),
             State::Skip { .. } => self.skip(window),
-            State::Closed => self.after_end(window),
+            State::Closed => self.after_end(window, last),
             State::Refused => scanned(window.len(), Item::NeedMore),
         }
     }
@@ -330,11 +335,24 @@ impl Scanner {
         inner
     }
 
-    fn after_end<'w>(&mut self, window: &'w [u8]) -> Scanned<'w> {
-        let at = skip_space(window, 0);
-        if at < window.len() && !self.garbage_reported {
+    /// Bytes behind the end are garbage as long as no event is among them. Events there are another
+    /// writer's, or stand behind a stray bracket: half of what the file holds was not read.
+    fn after_end<'w>(&mut self, window: &'w [u8], last: bool) -> Scanned<'w> {
+        let mut from = skip_space(window, 0);
+        if from < window.len() && !self.garbage_reported {
             self.garbage_reported = true;
-            return scanned(window.len(), Item::Defect { kind: DefectKind::TrailingGarbage, at });
+            return scanned(from, Item::Defect { kind: DefectKind::TrailingGarbage, at: from });
+        }
+        while let Some(found) = memchr(b'{', &window[from..]).filter(|_| !self.second_reported) {
+            let at = from + found;
+            match starts_event(&window[at..]) {
+                Some(true) => {
+                    self.second_reported = true;
+                    return scanned(window.len(), Item::Defect { kind: DefectKind::SecondTrace, at });
+                }
+                None if !last => return scanned(at, Item::NeedMore),
+                _ => from = at + 1,
+            }
         }
         scanned(window.len(), Item::NeedMore)
     }

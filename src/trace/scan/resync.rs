@@ -71,7 +71,7 @@ fn last_solid(bytes: &[u8]) -> Option<u8> {
 }
 
 /// Whether an event starts at the `{` in front; `None` when the window is too short to tell.
-fn starts_event(window: &[u8]) -> Option<bool> {
+pub(super) fn starts_event(window: &[u8]) -> Option<bool> {
     let quote = skip_space(window, 1);
     match window.get(quote) {
         None => return None,
