@@ -65,8 +65,10 @@ impl Job {
         let scale = |span: &mut Span| *span = Span(span.0.mul_f64(self.deadline_scale));
         let deadlines = &mut plan.deadlines;
         for span in [
+            &mut deadlines.prepare,
             &mut deadlines.boot,
             &mut deadlines.request,
+            &mut deadlines.quiet,
             &mut deadlines.stop,
             &mut deadlines.trace,
             &mut deadlines.shutdown,

@@ -53,7 +53,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         inspect(&[directory.traces()]).map_err(|error| RunError::directory(directory.traces(), error))?;
     traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
     for trace in &mut traces {
-        refuse_unreadable(trace)?;
+        refuse_unreadable(trace, directory)?;
         shorten(trace, directory);
     }
     let workers: Vec<&Trace> = traces.iter().filter(|trace| trace.role == TraceRole::Worker).collect();
@@ -77,7 +77,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
 }
 
 /// Half a trace is no evidence of anything. The front end's is not decided from.
-fn refuse_unreadable(trace: &Trace) -> Result<(), RunError> {
+fn refuse_unreadable(trace: &Trace, directory: &RunDirectory) -> Result<(), RunError> {
     let problem = trace.fatal();
     match problem {
         Some(problem) if trace.role == TraceRole::Worker => Err(RunError::BadTrace {
@@ -88,6 +88,7 @@ fn refuse_unreadable(trace: &Trace) -> Result<(), RunError> {
             detail: problem.detail.clone(),
             events: trace.events,
             steps: trace.steps.len(),
+            complaint: directory.profiler_complaint(),
         }),
         _ => Ok(()),
     }
@@ -105,12 +106,9 @@ fn shorten(trace: &mut Trace, directory: &RunDirectory) {
 fn leftovers(record: &RunRecord) -> Outcome {
     match &record.shutdown {
         None => Outcome::NotApplicable("how the server ended was not recorded".to_owned()),
-        Some(shutdown) if shutdown.killed.is_empty() => {
+        Some(shutdown) if shutdown.left_nothing() => {
             Outcome::Pass(format!("every server process ended by itself ({})", shutdown.status))
         }
-        Some(shutdown) => Outcome::Fail(format!(
-            "the server left processes that had to be killed: {}",
-            shutdown.killed.join(", ")
-        )),
+        Some(shutdown) => Outcome::Fail(shutdown.describe_leftovers()),
     }
 }

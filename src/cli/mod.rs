@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 
 use crate::lane::REEXEC;
+use crate::server::guard::GUARD;
 use crate::standin::StandinOptions;
 
 /// `cargo test` for the profiling procedures of vLLM servers.
@@ -52,6 +53,9 @@ enum Verb {
 /// Parses the arguments of this process and runs the verb.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::var_os(REEXEC).is_some_and(|part| part == GUARD) {
+        return crate::server::guard::main();
+    }
     let exit = match Cli::parse().verb {
         Verb::Run(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
@@ -70,10 +74,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// When this process was started by a run to be the stand-in server, serves and returns the exit
-/// code; otherwise returns `None` at once. For binaries that are no `tracegate`, such as harnesses.
-pub(crate) fn standin_if_asked() -> Option<ExitCode> {
-    std::env::var_os(REEXEC)?;
+/// When this process was started by a run to be the stand-in server or a guard, is that and returns
+/// the exit code; otherwise returns `None` at once. For binaries that are no `tracegate`, such as
+/// harnesses.
+pub(crate) fn reexecuted() -> Option<ExitCode> {
+    if std::env::var_os(REEXEC)? == GUARD {
+        return Some(crate::server::guard::main());
+    }
     let exit = match Cli::parse().verb {
         Verb::Standin(options) => serve(options),
         _ => Exit::Usage,

@@ -35,6 +35,10 @@ impl Client {
         Self { http, base }
     }
 
+    pub(super) fn get(&self, route: &str) -> RequestBuilder {
+        self.http.get(format!("{}{route}", self.base))
+    }
+
     pub(crate) fn post(&self, route: &str) -> RequestBuilder {
         self.http.post(format!("{}{route}", self.base))
     }

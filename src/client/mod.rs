@@ -6,6 +6,7 @@ mod error;
 mod http;
 mod ledger;
 pub(crate) mod real;
+mod status;
 mod window;
 
 pub use error::ClientError;

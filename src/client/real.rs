@@ -1,7 +1,7 @@
 //! `vllm bench serve` as a child. It exits 0 when profiling silently failed, so everything it leaves is checked.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
@@ -10,7 +10,8 @@ use super::error::ClientError;
 use super::ledger::{Ledger, Served};
 use crate::plan::Command;
 use crate::procedure::Span;
-use crate::server::process;
+use crate::server::guard::Guarded;
+use crate::server::launch;
 use crate::time::Nanos;
 
 /// What the real client writes with `--save-result --save-detailed`.
@@ -25,28 +26,40 @@ struct Results {
     errors: Option<Vec<String>>,
 }
 
-/// Runs the command and returns what it says it did. `log` receives its output, `results` is the
-/// file it was told to write.
-pub(crate) async fn run(
-    command: &Command,
-    reports_profiler: bool,
-    log: &Path,
-    results: &Path,
-    limit: Span,
-) -> Result<Ledger, ClientError> {
-    let failed = |reason: String| ClientError::RealClient { reason, log: log.to_owned() };
-    let output = std::fs::File::create(log).map_err(|error| failed(error.to_string()))?;
-    let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
-    let mut child = process(command)
-        .map_err(|error| failed(error.to_string()))?
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(format!("cannot run {:?}: {error}", command.argv.first())))?;
-    let status = match tokio::time::timeout(limit.0, child.wait()).await {
-        Ok(ended) => ended.map_err(|error| failed(error.to_string()))?,
+/// How the real client is run.
+pub(crate) struct Call<'a> {
+    pub(crate) command: Command,
+    /// This version says when it started and stopped the profiler.
+    pub(crate) reports_profiler: bool,
+    /// The run directory.
+    pub(crate) run: &'a Path,
+    /// Receives its output.
+    pub(crate) log: &'a Path,
+    /// The file it was told to write.
+    pub(crate) results: &'a Path,
+    pub(crate) limit: Span,
+}
+
+/// Python ends at once on SIGTERM.
+const GRACE: Span = Span(Duration::from_secs(4));
+
+/// True when the client opened the window, or tried to, and did not get to closing it.
+pub(crate) fn left_window_open(log: &Path) -> bool {
+    let said = std::fs::read(log).unwrap_or_default();
+    let says = |text: &str| memchr::memmem::find(&said, text.as_bytes()).is_some();
+    says("Starting profiler") && !says("Stopping profiler")
+}
+
+/// Runs the command, under a guard as the server is, and returns what it says it did.
+pub(crate) async fn run(call: &Call<'_>) -> Result<Ledger, ClientError> {
+    let Call { command, reports_profiler, log, results, limit, .. } = call;
+    let failed = |reason: String| ClientError::RealClient { reason, log: log.to_path_buf() };
+    let launch = launch(command, call.run, call.run.to_owned(), log.to_path_buf());
+    let mut client = Guarded::start(&launch).await.map_err(|error| failed(error.to_string()))?;
+    let ended = tokio::time::timeout(limit.0, client.ended()).await;
+    client.shutdown(GRACE).await;
+    let status = match ended {
+        Ok(ended) => ended.map_err(failed)?,
         Err(_) => {
             return Err(failed(format!(
                 "it did not end within {limit} (deadlines: request and stop together)"
@@ -56,6 +69,12 @@ pub(crate) async fn run(
     if !status.success() {
         return Err(failed(format!("it ended with {status}")));
     }
+    judge(log, *reports_profiler, results)
+}
+
+/// Reads what a client that exited 0 said and wrote.
+fn judge(log: &Path, reports_profiler: bool, results: &Path) -> Result<Ledger, ClientError> {
+    let failed = |reason: String| ClientError::RealClient { reason, log: log.to_owned() };
     let said = std::fs::read(log).map_err(|error| failed(error.to_string()))?;
     for line in ["Profiler started", "Profiler stopped"] {
         if reports_profiler && memchr::memmem::find(&said, line.as_bytes()).is_none() {
@@ -131,24 +150,34 @@ fn unix_minus_monotonic() -> Nanos {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const RESULTS: &str = r#"{"failed": 0, "input_lens": [128, 130], "output_lens": [4, 4],
         "ttfts": [0.1, 0.2], "itls": [[0.01, 0.01, 0.01], [0.02, 0.02, 0.02]],
         "start_times": [100.0, 100.5], "errors": ["", ""]}"#;
 
-    /// Runs a program that prints a text and exits 0, with results already written.
+    /// A client that printed a text and exited 0, with results already written.
     fn run_saying(text: &str, results: &str, reports_profiler: bool) -> Result<Ledger, ClientError> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("bench.json");
         std::fs::write(&file, results).unwrap();
-        let command = Command { argv: vec!["printf".into(), text.into()], env: [].into() };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let log = directory.path().join("client.log");
-        let limit = Span(Duration::from_secs(20));
-        runtime.block_on(run(&command, reports_profiler, &log, &file, limit))
+        std::fs::write(&log, text).unwrap();
+        judge(&log, reports_profiler, &file)
+    }
+
+    #[test]
+    fn a_client_that_did_not_get_to_stopping_left_the_window_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("client.log");
+        for (said, open) in [
+            ("", false),
+            ("Starting profiler...\nProfiler started\n", true),
+            ("Starting profiler...\nStopping profiler...\n", false),
+        ] {
+            std::fs::write(&log, said).unwrap();
+            assert_eq!(left_window_open(&log), open, "{said}");
+        }
     }
 
     #[test]

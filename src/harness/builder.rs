@@ -63,7 +63,7 @@ impl Harness {
     /// was started to be the stand-in server, it is that instead.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        if let Some(code) = crate::cli::standin_if_asked() {
+        if let Some(code) = super::reexecuted() {
             return code;
         }
         let arguments = Arguments::from_args();

@@ -173,10 +173,14 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deadlines {
+    /// One command before the server.
+    pub prepare: Span,
     /// From spawn to the first healthy answer, warm-up included.
     pub boot: Span,
     /// One request, and `/start_profile`.
     pub request: Span,
+    /// From the last answer until the server runs nothing any more.
+    pub quiet: Span,
     /// `/stop_profile`; 47 s were measured for one request, more than 20 min reported (vllm#22748).
     pub stop: Span,
     /// From the accepted stop to complete trace files.
@@ -189,8 +193,10 @@ impl Default for Deadlines {
     fn default() -> Self {
         let minutes = |minutes: u64| Span(Duration::from_secs(60 * minutes));
         Self {
+            prepare: minutes(1),
             boot: minutes(15),
             request: minutes(5),
+            quiet: minutes(1),
             stop: minutes(10),
             trace: minutes(5),
             shutdown: minutes(1),

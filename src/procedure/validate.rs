@@ -146,8 +146,10 @@ fn request_complaint(request: &Request, longest: Option<u32>) -> Option<(&'stati
 fn deadlines(procedure: &Procedure) -> Option<Complaint> {
     let deadlines = &procedure.deadlines;
     [
+        ("prepare", deadlines.prepare),
         ("boot", deadlines.boot),
         ("request", deadlines.request),
+        ("quiet", deadlines.quiet),
         ("stop", deadlines.stop),
         ("trace", deadlines.trace),
         ("shutdown", deadlines.shutdown),

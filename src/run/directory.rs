@@ -70,6 +70,11 @@ impl RunDirectory {
         self.0.join("traces")
     }
 
+    /// The last line of the server's log that tells of a failed export.
+    pub(crate) fn profiler_complaint(&self) -> Option<String> {
+        crate::server::log::profiler_complaint(&self.0.join("server.log"))
+    }
+
     pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<(), RunError> {
         let path = self.0.join(name);
         let write = || -> std::io::Result<()> {
@@ -80,6 +85,15 @@ impl RunDirectory {
             Ok(())
         };
         write().map_err(|error| RunError::directory(&path, error))
+    }
+
+    /// As [`Self::write_json`], and on the disk when it returns: a power cut leaves the old file or
+    /// the new one. For the file that says whether the directory is complete.
+    pub(crate) fn write_json_durably(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+        self.write_json(name, value)?;
+        let path = self.0.join(name);
+        let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|error| RunError::directory(path, error))
     }
 
     pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::client::Client;
 use crate::client::ClientError;
 use crate::lane::LaneError;
 use crate::plan::PlanError;
 use crate::procedure::Span;
-use crate::server::ServerError;
+use crate::server::{Instance, LogTail, ServerError};
 
 /// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -22,17 +23,51 @@ pub enum RunError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// A call to the server failed.
-    #[error(transparent)]
-    Client(#[from] ClientError),
+    #[error("{error}{}", context(.seen, .log.as_ref()))]
+    Client {
+        /// What the client met.
+        #[source]
+        error: ClientError,
+        /// How the server looked then.
+        seen: String,
+        /// The end of its log.
+        log: Option<LogTail>,
+    },
+    /// The server still runs something, so the window is not closed in order.
+    #[error(
+        "the server was not quiet after {waited} (deadline: quiet): {status}\n{log}\n  what to do: stopping with requests in flight crashes workers (https://github.com/vllm-project/vllm-ascend/issues/16642); raise deadlines.quiet if they are only slow"
+    )]
+    NotQuiet {
+        /// How long it was waited for.
+        waited: Span,
+        /// What it runs.
+        status: String,
+        /// The end of its log.
+        log: LogTail,
+    },
+    /// The server answered the stop and is not healthy any more.
+    #[error(
+        "/stop_profile was accepted, and then the server is not healthy: {seen}\n{log}\n  likely cause: a worker that died while it exported (https://github.com/vllm-project/vllm-ascend/issues/16642); send fewer requests, or switch Python stacks off"
+    )]
+    Unhealthy {
+        /// What was seen.
+        seen: String,
+        /// The end of its log.
+        log: LogTail,
+    },
     /// The window closed, but a trace is missing or unfinished.
     #[error(
-        "/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow"
+        "/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}{}\n{log}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow", said(.complaint.as_deref())
     )]
     NoTrace {
         /// How long it was waited for.
         waited: Span,
         /// What was there.
         status: String,
+        /// What the server's log says about it.
+        complaint: Option<String>,
+        /// The end of its log.
+        log: LogTail,
     },
     /// The run directory has no worker trace.
     #[error("{directory} holds no worker trace: there is nothing to decide from")]
@@ -52,7 +87,7 @@ pub enum RunError {
     },
     /// A trace from which nothing may be decided.
     #[error(
-        "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it"
+        "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it{}", said(.complaint.as_deref())
     )]
     BadTrace {
         /// The file.
@@ -69,6 +104,8 @@ pub enum RunError {
         events: u64,
         /// Steps read.
         steps: usize,
+        /// What the server's log says about it.
+        complaint: Option<String>,
     },
     /// The run directory lacks something, or it cannot be written.
     #[error("{path}: {reason}")]
@@ -88,7 +125,27 @@ pub enum RunError {
     },
 }
 
+impl From<ClientError> for RunError {
+    fn from(error: ClientError) -> Self {
+        Self::Client { error, seen: String::new(), log: None }
+    }
+}
+
+fn context(seen: &str, log: Option<&LogTail>) -> String {
+    let seen = if seen.is_empty() { String::new() } else { format!("\n  last seen: {seen}") };
+    seen + &log.map_or_else(String::new, |log| format!("\n{log}"))
+}
+
+fn said(complaint: Option<&str>) -> String {
+    complaint.map_or_else(String::new, |line| format!("\n  the server's log says: {line}"))
+}
+
 impl RunError {
+    /// A client's error with what is known of the server at that moment.
+    pub(super) async fn client(error: ClientError, client: &Client, instance: &Instance) -> Self {
+        Self::Client { error, seen: client.last_seen().await, log: Some(instance.log_tail()) }
+    }
+
     pub(crate) fn directory(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::Directory { path: path.into(), reason: reason.to_string() }
     }

@@ -3,11 +3,14 @@
 mod directory;
 mod error;
 mod execute;
+mod patience;
+mod prepare;
 mod record;
 mod traces;
+mod window;
 
 pub use directory::RunDirectory;
 pub use error::RunError;
 pub(crate) use execute::default_parent;
 pub use execute::execute;
-pub use record::{Phase, RunRecord, RunState};
+pub use record::{Phase, RunRecord, RunState, WindowRecord};

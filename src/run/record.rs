@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Command;
-use crate::server::Shutdown;
+use crate::server::{Attempt, Shutdown};
 use crate::time::Nanos;
 
 /// Parts of a run, in order.
@@ -14,10 +14,14 @@ pub enum Phase {
     Prepare,
     /// The server starts and warms up.
     Boot,
+    /// Requests before the window, where the procedure has them.
+    WarmUp,
     /// `/start_profile`.
     Start,
     /// The requests.
     Load,
+    /// The server finishes what it runs.
+    Quiet,
     /// `/stop_profile`.
     Stop,
     /// Trace files become complete.
@@ -33,8 +37,10 @@ impl Phase {
         match self {
             Self::Prepare => "preparing",
             Self::Boot => "booting the server",
+            Self::WarmUp => "warming up",
             Self::Start => "opening the profiling window",
             Self::Load => "sending requests",
+            Self::Quiet => "waiting for the server to be quiet",
             Self::Stop => "closing the profiling window",
             Self::Trace => "waiting for complete traces",
             Self::Shutdown => "ending the server",
@@ -65,6 +71,18 @@ pub struct PhaseTime {
     pub end_ns: Option<Nanos>,
 }
 
+/// The calls that opened and closed the window; 0 where `vllm bench serve` made them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowRecord {
+    /// `/start_profile` sent.
+    pub starts: u32,
+    /// `/stop_profile` sent.
+    pub stops: u32,
+    /// The answer to a stop that was sent after a failure inside the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_stop: Option<String>,
+}
+
 /// The contents of `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -78,6 +96,12 @@ pub struct RunRecord {
     pub error: Option<String>,
     /// The server's command as it was run.
     pub server: Option<Command>,
+    /// Every boot with its port; more than one when a port was taken.
+    #[serde(default)]
+    pub boots: Vec<Attempt>,
+    /// The calls that opened and closed the window.
+    #[serde(default)]
+    pub window: WindowRecord,
     /// Phases in order.
     pub phases: Vec<PhaseTime>,
     /// How the server ended.
@@ -95,6 +119,8 @@ impl RunRecord {
             state: RunState::Incomplete,
             error: None,
             server: None,
+            boots: Vec::new(),
+            window: WindowRecord::default(),
             phases: Vec::new(),
             shutdown: None,
             fault: None,

@@ -37,15 +37,23 @@ pub enum ServerError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The guard of a server could not be started.
+    #[error(
+        "cannot guard a server: {reason}\n  what to do: a program that runs servers re-executes itself; let its main call tracegate::harness::run or tracegate::harness::reexecuted first"
+    )]
+    Guard {
+        /// What went wrong.
+        reason: String,
+    },
     /// A command before the server failed.
-    #[error("the preparing command `{command}` failed: {status}\n{output}")]
+    #[error("the preparing command `{command}` failed: {status}\n{log}")]
     Prepare {
         /// The command line.
         command: String,
         /// How it ended.
         status: String,
         /// What it printed.
-        output: String,
+        log: LogTail,
     },
     /// A file of the run could not be written.
     #[error("cannot write {path}: {source}")]
@@ -70,7 +78,7 @@ pub enum ServerError {
     },
     /// The server did not become ready.
     #[error(
-        "the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure"
+        "the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure, or --deadline-scale"
     )]
     NotReady {
         /// How long it was waited for.
@@ -80,7 +88,29 @@ pub enum ServerError {
         /// The end of its log.
         log: LogTail,
     },
-    /// Something else answers on the port.
+    /// Another process listens on the port that was meant for the server.
+    #[error(
+        "127.0.0.1:{port} is answered by another server: {found}, and it is not the one that was started\n{log}"
+    )]
+    Taken {
+        /// The port.
+        port: u16,
+        /// Whose socket it is.
+        found: String,
+        /// The end of the started server's log.
+        log: LogTail,
+    },
+    /// The server listens on more than loopback.
+    #[error(
+        "the server listens on {address}:{port}: a profiled server must not be reachable from outside\n  what to do: remove --host from server.args"
+    )]
+    Exposed {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// What answers is not what was started.
     #[error("127.0.0.1:{port} is answered by another server: {found}")]
     Foreign {
         /// The port.

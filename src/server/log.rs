@@ -36,6 +36,31 @@ pub(crate) fn contains(path: &Path, text: &str) -> bool {
     fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
 }
 
+/// True when the log has one of these texts, in any case; they are given in lower case.
+pub(crate) fn says_any(path: &Path, texts: &[&str]) -> bool {
+    let bytes = fs::read(path).unwrap_or_default().to_ascii_lowercase();
+    texts.iter().any(|text| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
+}
+
+/// Lines by which servers tell that no usable trace will come; HTTP 200 does not (vLLM catches what
+/// the profiler raises and logs it). The last such line is returned.
+pub(crate) fn profiler_complaint(path: &Path) -> Option<String> {
+    const SAID: [&str; 8] = [
+        "Failed to start profiler",
+        "Failed to stop profiler",
+        "No space left on device",
+        "File too large",
+        "No profiler entries",
+        "synProfilerStart failed",
+        "synProfilerGetTrace failed",
+        "Disk quota exceeded",
+    ];
+    let bytes = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().find(|line| SAID.iter().any(|said| line.contains(said)))?;
+    Some(crate::text::inert(line.trim(), 300))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +76,12 @@ mod tests {
         assert_eq!(tail.lines[39], "line 99 \u{fffd}[31mred");
         assert!(contains(&path, "line 7 "));
         assert!(!contains(&path, "line 100"));
+        assert!(says_any(&path, &["nothing", "line 7 "]) && !says_any(&path, &["line 100"]));
+        assert_eq!(profiler_complaint(&path), None);
+        fs::write(&path, "a\nERROR Failed to stop profiler: [Errno 28] \x07No space\nb\n").unwrap();
+        assert_eq!(
+            profiler_complaint(&path).as_deref(),
+            Some("ERROR Failed to stop profiler: [Errno 28] \u{fffd}No space")
+        );
     }
 }

@@ -1,23 +1,27 @@
-//! Boots, watches and ends servers: starter → instance; readiness; log; reaping. Knows no procedure.
+//! Boots, watches and ends servers: starter → instance under a guard; readiness; log. Knows no procedure.
 
+mod environment;
 mod error;
+pub(crate) mod guard;
 mod instance;
 pub(crate) mod interrupt;
-mod log;
+mod listener;
+pub(crate) mod log;
 mod port;
 mod processes;
 mod readiness;
 mod starter;
 
 /// Prepares this process for running servers: listens for Ctrl-C and SIGTERM, and makes orphaned
-/// descendants children of this process, so that daemons can be found and ended.
+/// descendants children of this process, so that they can be found even when a guard was killed.
 pub(crate) fn prepare_process() {
     interrupt::listen();
-    // Without it (a kernel before 3.4) only daemons that left their group escape.
+    // Without it (a kernel before 3.4) only what a killed guard leaves escapes.
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
+pub(crate) use environment::passed_on;
 pub use error::{LogTail, ServerError};
 pub use instance::{Instance, Shutdown};
-pub(crate) use starter::process;
-pub use starter::{NotStarted, Starter};
+pub(crate) use starter::launch;
+pub use starter::{Attempt, NotStarted, Starter};

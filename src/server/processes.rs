@@ -1,137 +1,81 @@
-//! Processes as Linux shows them in /proc: who descends from whom, and ending exactly those.
+//! Processes as Linux shows them in /proc: who descends from whom, and signalling exactly those.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Time between two looks while processes are waited for.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// One process at one time. A pid alone may be reused; with the start time it names one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Identity {
-    pid: i32,
-    started: u64,
+pub(super) struct Identity {
+    pub(super) pid: i32,
+    /// Clock ticks since boot.
+    pub(super) started: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    identity: Identity,
+/// A process as it was when looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) identity: Identity,
+    pub(super) group: i32,
+    pub(super) zombie: bool,
+    pub(super) name: String,
     parent: i32,
-    group: i32,
-    zombie: bool,
-    name: String,
 }
 
-/// The process tree of one server: its leader and everything that ever descended from it.
-#[derive(Debug)]
-pub(crate) struct ProcessTree {
-    leader: Pid,
-    known: HashSet<Identity>,
+impl Entry {
+    /// `NAME (pid N)`; a process chooses its name itself, so control characters are replaced.
+    pub(super) fn describe(&self) -> String {
+        format!("{} (pid {})", crate::text::inert(&self.name, 32), self.identity.pid)
+    }
+
+    /// Sends a signal to this process and to no other: the pidfd holds whoever has the pid now, and
+    /// it is ours only when it began when ours did.
+    pub(super) fn signal(&self, signal: Signal) {
+        let Some(pid) = Pid::from_raw(self.identity.pid).filter(|pid| !pid.is_init()) else { return };
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        if entry(self.identity.pid).is_some_and(|now| now.identity == self.identity) {
+            // It may have ended meanwhile, which is what was wanted.
+            let _ = pidfd_send_signal(handle, signal);
+        }
+    }
 }
 
-impl ProcessTree {
-    pub(crate) fn of(leader: u32) -> Self {
-        let leader = Pid::from_raw(leader as i32);
-        let mut tree = Self { leader, known: HashSet::new() };
-        tree.refresh();
-        tree
-    }
-
-    /// Looks for new descendants. Called often: a child is found by its parent or its group, and
-    /// both can be gone later (a daemon leaves its group and outlives its parent).
-    pub(crate) fn refresh(&mut self) {
-        let table = table();
-        let mut grown = true;
-        while grown {
-            grown = false;
-            for entry in table.values() {
-                let ours = entry.identity.pid == self.leader.as_raw()
-                    || entry.group == self.leader.as_raw()
-                    || table.get(&entry.parent).is_some_and(|parent| self.known.contains(&parent.identity));
-                grown |= ours && self.known.insert(entry.identity);
-            }
+/// Everything that descends from a process now, zombies included, the process itself left out.
+pub(super) fn descendants(root: i32) -> Vec<Entry> {
+    let table = table();
+    let mut found: Vec<Entry> = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for entry in table.values().filter(|entry| entry.parent == parent && entry.identity.pid != root) {
+            parents.push(entry.identity.pid);
+            found.push(entry.clone());
         }
     }
-
-    /// Asks the leader to end.
-    pub(crate) fn terminate_leader(&self) {
-        if self.has_leader() {
-            // No such process means that it has ended already.
-            let _ = kill(self.leader, Signal::SIGTERM);
-        }
-    }
-
-    pub(crate) fn signal_group(&self, signal: Signal) {
-        if self.has_leader() {
-            let _ = killpg(self.leader, signal);
-        }
-    }
-
-    /// To the kernel, 0 is this process's own group and 1 is init.
-    fn has_leader(&self) -> bool {
-        self.leader.as_raw() > 1
-    }
-
-    /// Descendants that still run, by name and pid.
-    pub(crate) fn alive(&mut self) -> Vec<String> {
-        self.refresh();
-        let names =
-            self.living().into_iter().map(|entry| format!("{} (pid {})", entry.name, entry.identity.pid));
-        names.collect()
-    }
-
-    fn living(&self) -> Vec<Entry> {
-        let table = table();
-        let ours = table.into_values().filter(|entry| self.known.contains(&entry.identity));
-        ours.filter(|entry| !entry.zombie).collect()
-    }
-
-    /// Kills every known descendant until none is left or `limit` has passed; returns who had to be
-    /// killed. Whoever is killed may have had children meanwhile, hence the rounds.
-    pub(crate) fn sweep(&mut self, limit: Duration) -> Vec<String> {
-        let begun = Instant::now();
-        let mut killed = BTreeMap::new();
-        loop {
-            self.refresh();
-            let living = self.living();
-            if living.is_empty() || begun.elapsed() > limit {
-                self.reap();
-                return killed.into_values().collect();
-            }
-            for entry in living {
-                let pid = entry.identity.pid;
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-                killed.insert(entry.identity, format!("{} (pid {pid})", entry.name));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-            self.reap();
-        }
-    }
-
-    /// Collects dead descendants that the subreaper setting made children of this process.
-    fn reap(&self) {
-        let me = std::process::id() as i32;
-        for entry in table().values() {
-            let orphan = entry.zombie && entry.parent == me && entry.identity.pid != self.leader.as_raw();
-            if orphan && self.known.contains(&entry.identity) {
-                let _ = waitpid(Pid::from_raw(entry.identity.pid), Some(WaitPidFlag::WNOHANG));
-            }
-        }
-    }
+    found
 }
 
 /// Every process that /proc shows. One that ends while it is read is left out.
-fn table() -> BTreeMap<i32, Entry> {
+pub(super) fn table() -> BTreeMap<i32, Entry> {
     let Ok(directory) = fs::read_dir("/proc") else { return BTreeMap::new() };
     directory
-        .filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, parse_stat(pid, &stat)?))
+        .filter_map(|found| {
+            let pid: i32 = found.ok()?.file_name().to_str()?.parse().ok()?;
+            Some((pid, entry(pid)?))
         })
         .collect()
+}
+
+pub(super) fn entry(pid: i32) -> Option<Entry> {
+    // A name may be any bytes.
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(pid, &String::from_utf8_lossy(&stat))
 }
 
 /// `pid (comm) state ppid pgrp session …`; the name may hold spaces and parentheses.
@@ -148,6 +92,74 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Entry> {
     })
 }
 
+/// A guard and everything that was ever seen below it. The second line of defence: used when the
+/// guard itself was killed and its descendants have become this process's own children.
+#[derive(Debug)]
+pub(super) struct Seen {
+    guard: i32,
+    known: HashSet<Identity>,
+}
+
+impl Seen {
+    pub(super) fn below(guard: u32) -> Self {
+        let mut seen = Self { guard: guard as i32, known: HashSet::new() };
+        seen.refresh();
+        seen
+    }
+
+    /// Looks for new descendants, called at every look at the server.
+    pub(super) fn refresh(&mut self) {
+        self.known.extend(entry(self.guard).map(|guard| guard.identity));
+        self.known.extend(descendants(self.guard).iter().map(|entry| entry.identity));
+    }
+
+    /// Kills everything that was seen and still lives, with what it has started meanwhile, until
+    /// none is left or `limit` has passed; returns who that was.
+    pub(super) fn sweep(&mut self, limit: Duration) -> Vec<String> {
+        let begun = Instant::now();
+        let mut killed = BTreeMap::new();
+        loop {
+            self.grow();
+            let living: Vec<Entry> = table()
+                .into_values()
+                .filter(|entry| self.known.contains(&entry.identity) && !entry.zombie)
+                .collect();
+            if living.is_empty() || begun.elapsed() > limit {
+                self.reap();
+                return killed.into_values().collect();
+            }
+            for entry in living {
+                entry.signal(Signal::KILL);
+                killed.insert(entry.identity, entry.describe());
+            }
+            std::thread::sleep(LOOK);
+            self.reap();
+        }
+    }
+
+    /// Children of known processes are known.
+    fn grow(&mut self) {
+        let parents: Vec<i32> = self.known.iter().map(|identity| identity.pid).collect();
+        let table = table();
+        for pid in parents {
+            if table.get(&pid).is_some_and(|entry| self.known.contains(&entry.identity)) {
+                self.known.extend(descendants(pid).iter().map(|entry| entry.identity));
+            }
+        }
+    }
+
+    /// Collects the dead that the subreaper setting made children of this process.
+    fn reap(&self) {
+        let me = std::process::id() as i32;
+        for entry in table().values() {
+            if entry.zombie && entry.parent == me && self.known.contains(&entry.identity) {
+                let pid = unistd::Pid::from_raw(entry.identity.pid);
+                let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,8 +174,20 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_in_the_table() {
+    fn a_child_is_a_descendant_and_is_signalled_only_while_it_is_itself() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
         let me = std::process::id() as i32;
-        assert!(table().contains_key(&me));
+        let found = descendants(me).into_iter().find(|entry| entry.identity.pid == pid).unwrap();
+        // The same pid at another time is another process.
+        let stranger = Entry {
+            identity: Identity { started: found.identity.started + 1, ..found.identity },
+            ..found.clone()
+        };
+        stranger.signal(Signal::KILL);
+        assert!(child.try_wait().unwrap().is_none());
+        found.signal(Signal::KILL);
+        let status = child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     }
 }

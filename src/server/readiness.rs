@@ -1,22 +1,30 @@
 //! Waits for a server: any sign of failure ends the wait, all signs of success are needed.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use pep440_rs::Version;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::error::ServerError;
 use super::instance::Instance;
 use super::interrupt::interrupted;
+use super::listener::{self, Found};
 use super::log;
 use super::port;
 use crate::procedure::Span;
 
 /// What a server must be to be ready.
-pub(crate) struct Wanted<'a> {
-    pub(crate) deadline: Span,
-    pub(crate) port_file: PathBuf,
-    pub(crate) served_model: &'a str,
+pub(super) struct Wanted<'a> {
+    pub(super) deadline: Span,
+    /// Start of the first boot, from which the deadline counts.
+    pub(super) begun: Instant,
+    pub(super) attempt: usize,
+    pub(super) port_file: PathBuf,
+    pub(super) served_model: &'a str,
+    pub(super) version: Option<&'a str>,
 }
 
 /// Time between two looks. A real boot takes minutes, the stand-in's a tenth of a second.
@@ -25,28 +33,45 @@ const POLL: Duration = Duration::from_millis(50);
 enum Look {
     Ready,
     NotYet(String),
+    /// Another process has the port. Looked at twice: between two lists of the kernel a server may
+    /// hand its socket to a child.
+    Stranger(String),
 }
 
-/// Returns when the server is healthy, serves the model, and has the profiler's route.
-pub(crate) async fn wait(
+/// Returns when the server is healthy, is the one that was started, serves the model, and has the
+/// profiler's route.
+pub(super) async fn wait(
     instance: &mut Instance,
     wanted: &Wanted<'_>,
     progress: &dyn Fn(&str),
 ) -> Result<(), ServerError> {
-    let begun = Instant::now();
     let client = http_client();
+    let mut strangers = 0;
     loop {
         instance.check_alive("while it booted")?;
         let status = match look(instance, wanted, &client).await? {
             Look::Ready => return check_route(instance),
-            Look::NotYet(status) => status,
+            Look::NotYet(status) => {
+                strangers = 0;
+                status
+            }
+            Look::Stranger(found) => {
+                strangers += 1;
+                if strangers > 1 {
+                    let port = instance.port().unwrap_or_default();
+                    return Err(ServerError::Taken { port, found, log: instance.log_tail() });
+                }
+                format!("the port is held by {found}")
+            }
         };
-        progress(&status);
-        if begun.elapsed() >= wanted.deadline.0 {
+        let waited = Span(Duration::from_secs(wanted.begun.elapsed().as_secs()));
+        let boot = if wanted.attempt > 1 { format!(", boot {}", wanted.attempt) } else { String::new() };
+        progress(&format!("{status} ({waited} of {}{boot})", wanted.deadline));
+        if wanted.begun.elapsed() >= wanted.deadline.0 {
             return Err(ServerError::NotReady {
                 waited: wanted.deadline,
                 last: status,
-                log: log::tail(instance.log()),
+                log: instance.log_tail(),
             });
         }
         tokio::select! {
@@ -71,11 +96,18 @@ async fn look(
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
 ) -> Result<Look, ServerError> {
-    if instance.port().is_none() {
-        match port::reported(&wanted.port_file) {
-            Some(port) => instance.set_port(port),
-            None => return Ok(Look::NotYet("no port reported yet".to_owned())),
+    let port = match instance.port().or_else(|| port::reported(&wanted.port_file)) {
+        Some(port) => port,
+        None => return Ok(Look::NotYet("no port reported yet".to_owned())),
+    };
+    instance.set_port(port);
+    match listener::find(port, instance.guard()) {
+        Found::Nobody => return Ok(Look::NotYet("nothing listens on the port yet".to_owned())),
+        Found::Stranger(who) => {
+            return Ok(Look::Stranger(who.unwrap_or_else(|| "a process of another user".to_owned())));
         }
+        Found::OursExposed(address) => return Err(ServerError::Exposed { address, port }),
+        Found::Ours | Found::Unknown => {}
     }
     let base = instance.base_url();
     match client.get(format!("{base}/health")).send().await {
@@ -86,23 +118,18 @@ async fn look(
         }
         Err(error) => return Ok(Look::NotYet(format!("/health: {error}"))),
     }
-    // Something is healthy on the port: is it the server that was started, or did that one end
-    // because the port was taken?
     instance.check_alive("while it booted")?;
-    let models = match models(client, &base).await {
-        Ok(models) => models,
-        Err(status) => return Ok(Look::NotYet(status)),
-    };
-    if models.iter().any(|id| id == wanted.served_model) {
-        return Ok(Look::Ready);
-    }
-    Err(ServerError::Foreign {
-        port: instance.port().unwrap_or_default(),
-        found: format!("it serves {models:?}, and {:?} was started", wanted.served_model),
-    })
+    identify(port, &base, wanted, client).await
 }
 
-async fn models(client: &reqwest::Client, base: &str) -> Result<Vec<String>, String> {
+/// The kernel has said whose socket it is, where it tells; the server must also be of the kind that
+/// was started.
+async fn identify(
+    port: u16,
+    base: &str,
+    wanted: &Wanted<'_>,
+    client: &reqwest::Client,
+) -> Result<Look, ServerError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
@@ -111,13 +138,42 @@ async fn models(client: &reqwest::Client, base: &str) -> Result<Vec<String>, Str
     struct Model {
         id: String,
     }
-    let answer = client
-        .get(format!("{base}/v1/models"))
-        .send()
-        .await
-        .map_err(|error| format!("/v1/models: {error}"))?;
-    let models: Models = answer.json().await.map_err(|error| format!("/v1/models: {error}"))?;
-    Ok(models.data.into_iter().map(|model| model.id).collect())
+    #[derive(Deserialize)]
+    struct Answer {
+        version: String,
+    }
+    let models: Models = match get(client, base, "/v1/models").await {
+        Ok(models) => models,
+        Err(status) => return Ok(Look::NotYet(status)),
+    };
+    let ids: Vec<String> = models.data.into_iter().map(|model| model.id).collect();
+    if !ids.iter().any(|id| id == wanted.served_model) {
+        let found = format!("it serves {ids:?}, and {:?} was started", wanted.served_model);
+        return Err(ServerError::Foreign { port, found });
+    }
+    // A server without the route cannot contradict.
+    if let (Some(planned), Ok(answer)) = (wanted.version, get::<Answer>(client, base, "/version").await)
+        && !same_release(planned, &answer.version)
+    {
+        let found = format!("it says that it is vLLM {:?}, and {planned:?} was started", answer.version);
+        return Err(ServerError::Foreign { port, found });
+    }
+    Ok(Look::Ready)
+}
+
+/// Equal up to the local part: `0.32.0+cpu` and `0.32.0` are one release. What is no version says
+/// nothing.
+fn same_release(planned: &str, found: &str) -> bool {
+    match (Version::from_str(planned), Version::from_str(found)) {
+        (Ok(planned), Ok(found)) => planned.without_local() == found.without_local(),
+        _ => true,
+    }
+}
+
+async fn get<T: DeserializeOwned>(client: &reqwest::Client, base: &str, route: &str) -> Result<T, String> {
+    let said = |error: reqwest::Error| format!("{route}: {error}");
+    let answer = client.get(format!("{base}{route}")).send().await.map_err(said)?;
+    answer.error_for_status().map_err(said)?.json().await.map_err(said)
 }
 
 /// The log names the routes before anything is sent: a window that cannot be opened is known now.
@@ -125,9 +181,21 @@ fn check_route(instance: &Instance) -> Result<(), ServerError> {
     let lists_routes = log::contains(instance.log(), "Available routes are:");
     if lists_routes && !log::contains(instance.log(), "Route: /start_profile, Methods: POST") {
         return Err(ServerError::NoProfiler {
-            hint: "vLLM 0.16 and newer mount it only with --profiler-config; older ones only with VLLM_TORCH_PROFILER_DIR",
-            log: log::tail(instance.log()),
+            hint: "vLLM 0.16 and newer mount it only with --profiler-config; older ones only with VLLM_TORCH_PROFILER_DIR (https://github.com/vllm-project/vllm/pull/33536)",
+            log: instance.log_tail(),
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_part_makes_no_other_release() {
+        assert!(same_release("0.32.0+cpu", "0.32.0"));
+        assert!(!same_release("0.32.0", "0.31.0"));
+        assert!(same_release("0.32.0", "a build of someone's"));
+    }
 }

@@ -1,40 +1,23 @@
-//! Starts a server process so that it cannot outlive this one.
+//! Starts a server under a guard and waits until it is ready; tries another port when one is taken.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use tokio::process::{Child, Command as Process};
+use serde::{Deserialize, Serialize};
 
+use super::environment::passed_on;
 use super::error::ServerError;
+use super::guard::{ABANDONED, Guarded, Launch};
 use super::instance::{Instance, Shutdown};
+use super::log;
 use super::port::HeldPort;
 use super::readiness::{self, Wanted};
 use crate::plan::{Command, PortSource};
 use crate::procedure::Span;
 
-/// Variables passed on from this process; everything else comes from the plan. Prefixes end in `_`.
-const PASSED_ON: [&str; 18] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    "XDG_CACHE_HOME",
-    "HF_HOME",
-    "PYTHONPATH",
-    "HABANA_",
-    "PT_HPU_",
-    "GC_",
-    "OMP_",
-];
+/// Boots in all, when ports turn out to be taken. A port is free when it is chosen, so losing one
+/// is rare, and losing three means that something takes ports as they come.
+const ATTEMPTS: usize = 3;
 
 /// How a server is to be started.
 #[derive(Clone, Debug)]
@@ -45,10 +28,24 @@ pub struct Starter {
     pub run: PathBuf,
     /// How the port comes about.
     pub port: PortSource,
-    /// From spawn to ready.
+    /// From the first spawn to ready.
     pub deadline: Span,
+    /// From SIGTERM to the end, for a server that is given up.
+    pub shutdown: Span,
     /// The model that `/v1/models` must list.
     pub served_model: String,
+    /// The version of vLLM that `/version` must name, where it is known.
+    pub version: Option<String>,
+}
+
+/// One boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The port; absent when the server ended before it reported one.
+    pub port: Option<u16>,
+    /// Why it was given up and another port tried; absent for the last boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
 }
 
 /// A server that was not started, and how what there was of it ended.
@@ -68,89 +65,99 @@ impl From<ServerError> for NotStarted {
 
 impl Starter {
     /// Starts the server and waits until it is ready. On any failure nothing of it is left.
+    /// `attempts` receives every boot.
     ///
     /// # Errors
     /// It cannot be started, ends, does not become ready in time, or is not the one wanted.
-    pub async fn start(&self, progress: &dyn Fn(&str)) -> Result<Instance, NotStarted> {
+    pub async fn start(
+        &self,
+        attempts: &mut Vec<Attempt>,
+        progress: &dyn Fn(&str),
+    ) -> Result<Instance, NotStarted> {
+        let begun = Instant::now();
+        loop {
+            let number = attempts.len() + 1;
+            let failed = match self.attempt(begun, number, progress).await {
+                Ok(instance) => {
+                    attempts.push(Attempt { port: instance.port(), given_up: None });
+                    return Ok(instance);
+                }
+                Err(failed) => failed,
+            };
+            let (port, not) = *failed;
+            let again = self.port == PortSource::Chosen && number < ATTEMPTS && is_taken(&not.error);
+            let given_up = again.then(|| crate::text::inert(&first_line(&not.error), 300));
+            attempts.push(Attempt { port, given_up: given_up.clone() });
+            let Some(reason) = given_up else { return Err(not) };
+            progress(&format!("{reason}; trying another port"));
+            // The log of each boot is kept beside the last one's.
+            let log = self.run.join("server.log");
+            let _ = std::fs::rename(&log, self.run.join(format!("server.{number}.log")));
+        }
+    }
+
+    async fn attempt(
+        &self,
+        begun: Instant,
+        number: usize,
+        progress: &dyn Fn(&str),
+    ) -> Result<Instance, Box<(Option<u16>, NotStarted)>> {
+        let early = |error: ServerError| Box::new((None, NotStarted::from(error)));
         let held = match self.port {
             PortSource::Reported => None,
-            PortSource::Chosen => Some(HeldPort::choose().map_err(ServerError::NoPort)?),
+            PortSource::Chosen => {
+                Some(HeldPort::choose().map_err(|error| early(ServerError::NoPort(error)))?)
+            }
         };
         let port = held.as_ref().map(HeldPort::port);
         let command = self.command.filled(&self.run, port);
+        let log = self.run.join("server.log");
+        let cwd = self.run.join("cwd");
+        let launch = launch(&command, &self.run, cwd, log.clone());
         if let Some(held) = held {
             held.release();
         }
-        let log = self.run.join("server.log");
-        let child = self.spawn(&command, &log)?;
-        let mut instance = Instance::new(child, port, log, command);
+        let guarded = Guarded::start(&launch).await.map_err(early)?;
+        let mut instance = Instance::new(guarded, port, log, command);
         let wanted = Wanted {
             deadline: self.deadline,
+            begun,
+            attempt: number,
             port_file: self.run.join("port"),
             served_model: &self.served_model,
+            version: self.version.as_deref(),
         };
         match readiness::wait(&mut instance, &wanted, progress).await {
             Ok(()) => Ok(instance),
             Err(error) => {
-                let command = instance.command().clone();
-                let shutdown = instance.shutdown(Span(std::time::Duration::from_secs(10))).await;
-                Err(NotStarted { error, ran: Some((command, shutdown)) })
+                let (port, command) = (instance.port(), instance.command().clone());
+                let shutdown = instance.shutdown(self.shutdown).await;
+                Err(Box::new((port, NotStarted { error, ran: Some((command, shutdown)) })))
             }
         }
     }
+}
 
-    fn spawn(&self, command: &Command, log: &PathBuf) -> Result<Child, ServerError> {
-        let file_error = |source| ServerError::File { path: log.clone(), source };
-        let out = File::create(log).map_err(file_error)?;
-        let err = out.try_clone().map_err(file_error)?;
-        let cwd = self.run.join("cwd");
-        std::fs::create_dir_all(&cwd).map_err(|source| ServerError::File { path: cwd.clone(), source })?;
-        let mut process = process(command)?;
-        // Never inherited: a surviving child that holds this process's stderr hangs the caller's shell.
-        process.stdin(Stdio::null()).stdout(out).stderr(err).current_dir(cwd);
-        process.process_group(0);
-        end_with_parent(&mut process);
-        process.spawn().map_err(|source| ServerError::Spawn { program: command.argv[0].clone(), source })
+fn first_line(error: &ServerError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// True when somebody else has the port: the server says so in its log, or the kernel does.
+fn is_taken(error: &ServerError) -> bool {
+    match error {
+        ServerError::Taken { .. } => true,
+        ServerError::Exited { log, .. } => {
+            // CPython, uvicorn and Rust, each in its words.
+            let said = ["address already in use", "errno 98", "eaddrinuse", "os error 98"];
+            log::says_any(&log.path, &said)
+        }
+        _ => false,
     }
 }
 
-/// A process of a command with the allowed part of this process's environment.
-pub(crate) fn process(command: &Command) -> Result<Process, ServerError> {
-    let (program, args) = command.argv.split_first().ok_or_else(|| ServerError::Spawn {
-        program: String::new(),
-        source: std::io::Error::other("the command is empty"),
-    })?;
-    let mut process = Process::new(program);
-    process.args(args).env_clear().envs(passed_on()).envs(&command.env);
-    Ok(process)
-}
-
-fn passed_on() -> BTreeMap<String, String> {
-    let wanted = |name: &str| {
-        PASSED_ON.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known)))
-    };
-    // A variable that is not Unicode cannot be one of these in any sane set-up.
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| wanted(name))
-        .collect()
-}
-
-/// Asks the kernel to end the server when the thread that started it ends, however it ends. Runs
-/// use one thread each, which lives as long as the run.
-#[expect(unsafe_code, reason = "pre_exec is unsafe; both calls inside are async-signal-safe system calls")]
-fn end_with_parent(process: &mut Process) {
-    let parent = nix::unistd::getpid();
-    // SAFETY: between fork and exec only prctl(2), getppid(2) and error construction from an errno
-    // happen; none allocates or takes a lock.
-    unsafe {
-        process.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
-            // The parent may have ended before the line above.
-            if nix::unistd::getppid() != parent {
-                return Err(std::io::Error::from_raw_os_error(nix::libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
+/// A command of a run with the allowed part of this process's environment.
+pub(crate) fn launch(command: &Command, run: &Path, cwd: PathBuf, log: PathBuf) -> Launch {
+    let mut env = passed_on();
+    env.extend(command.env.clone());
+    Launch { argv: command.argv.clone(), env, cwd, log, abandoned: run.join(ABANDONED) }
 }
