@@ -167,3 +167,21 @@ fn the_synthetic_truth_is_what_is_read() {
         assert_eq!(trace["steps"], truth["steps"]);
     }
 }
+
+/// A real vLLM 0.11 CPU worker: no annotations, the kinds told by the attention's Python frames.
+#[test]
+fn steps_of_vllm_0_11_are_told_by_frames() {
+    let path = root().join("tests/traces/vllm-0.11-cpu-single-request");
+    let output = tracegate().args(["inspect", "--format", "json"]).arg(path).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let trace = &json["traces"][0];
+    assert_eq!(trace["evidence"], "frames");
+    assert_eq!(trace["events"], 604);
+    let totals = &trace["totals"];
+    assert_eq!((&totals["prompt"], &totals["decode"], &totals["idle"]), (&1.into(), &6.into(), &1.into()));
+    // Frames do not count tokens, and say so.
+    assert!(totals["context_tokens"].is_null() && totals["generation_tokens"].is_null());
+    assert_eq!(trace["steps"][0]["gap_ns"], serde_json::Value::Null);
+    assert_eq!(trace["steps"][1]["gap_ns"], 1_358_743);
+}

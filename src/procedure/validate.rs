@@ -186,7 +186,9 @@ fn gaps(procedure: &Procedure) -> Option<Complaint> {
     None
 }
 
-/// The pattern of `expect.sequence`, anchored at both ends. Blanks are for reading only.
+/// The pattern of `expect.sequence`, anchored at both ends. Blanks are for reading only. A step whose
+/// kind nothing proves (`U`) stands for any: evidence that only counts steps can contradict a number,
+/// not a kind.
 pub(crate) fn sequence_pattern(sequence: &str) -> Result<Regex, String> {
     let pattern: String = sequence.split_whitespace().collect();
     if pattern.is_empty() {
@@ -195,5 +197,15 @@ pub(crate) fn sequence_pattern(sequence: &str) -> Result<Regex, String> {
     if let Some(odd) = pattern.chars().find(|c| c.is_alphabetic() && !"PDMU".contains(*c)) {
         return Err(format!("{odd:?} is no kind of step: P prompt, D decode, M mixed, U unclassified"));
     }
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| format!("is no pattern: {error}"))
+    let mut open = false;
+    let mut expanded = String::new();
+    for c in pattern.chars() {
+        open = (open || c == '[') && c != ']';
+        match c {
+            'P' | 'D' | 'M' if !open => expanded += &format!("[{c}U]"),
+            ']' => expanded += "U]",
+            _ => expanded.push(c),
+        }
+    }
+    Regex::new(&format!("^(?:{expanded})$")).map_err(|error| format!("is no pattern: {error}"))
 }

@@ -178,7 +178,9 @@ async fn get<T: DeserializeOwned>(client: &reqwest::Client, base: &str, route: &
 
 /// The log names the routes before anything is sent: a window that cannot be opened is known now.
 fn check_route(instance: &Instance) -> Result<(), ServerError> {
-    let lists_routes = log::contains(instance.log(), "Available routes are:");
+    // Under a newer FastAPI, vLLM 0.11 lists /docs and /metrics only and serves everything: a list
+    // that lacks what has just answered says nothing.
+    let lists_routes = log::contains(instance.log(), "Route: /health, Methods:");
     if lists_routes && !log::contains(instance.log(), "Route: /start_profile, Methods: POST") {
         return Err(ServerError::NoProfiler {
             hint: "vLLM 0.16 and newer mount it only with --profiler-config; older ones only with VLLM_TORCH_PROFILER_DIR (https://github.com/vllm-project/vllm/pull/33536)",

@@ -1,6 +1,8 @@
 //! The collector: gives the scanner's events a meaning while they pass and keeps only what decides.
 
+use super::annotation::Annotation;
 use super::defect::{DefectKind, Defects, Problem};
+use super::marks::{Counters, Marks, Timed, Values};
 use super::names::{NameId, Names, Role};
 use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
 use super::read::Sink;
@@ -22,8 +24,14 @@ pub(crate) struct Collector {
     pub(crate) steps: Vec<RawStep>,
     /// pid and tid of the first step: the lane on which the worker runs.
     pub(crate) step_lane: Option<LaneKey>,
+    /// The same of the first frame that tells something.
+    pub(crate) frame_lane: Option<LaneKey>,
     pub(crate) window: Option<(Nanos, Nanos)>,
-    pub(crate) compiles: Vec<Nanos>,
+    /// Compilations by start, with their names.
+    pub(crate) compiles: Vec<(Nanos, NameId)>,
+    pub(crate) marks: Marks,
+    /// Annotations that cannot tell a decode from a later chunk of a prompt.
+    pub(crate) ambiguous: u64,
     pub(crate) metadata: Metadata,
     categories: Categories,
     names: Names,
@@ -42,6 +50,7 @@ pub(crate) struct Metadata {
 }
 
 /// A complete slice, however it was written.
+#[derive(Clone, Copy)]
 struct Slice {
     name: NameId,
     category: usize,
@@ -85,6 +94,11 @@ impl Collector {
         self.defects.record(kind, count, 0, self.events, || detail.to_owned());
     }
 
+    /// Forgets a defect that belongs to the file's format.
+    pub(crate) fn forgive(&mut self, kind: DefectKind) {
+        self.defects.forget(kind);
+    }
+
     fn flag(&mut self, kind: DefectKind, offset: u64, detail: &[u8]) {
         self.defects.record(kind, 1, offset, self.events, || super::defect::excerpt(detail));
     }
@@ -97,18 +111,48 @@ impl Collector {
             self.defects.record(DefectKind::BadTimestamp, 1, place.offset, place.index, || detail);
         }
         self.categories.0[category].1.duration_ns += i128::from(duration.as_ns());
-        match self.names.role(name) {
-            Role::Other => {}
+        let role = self.names.role(name);
+        if role != Role::Other {
+            self.meant(role, slice, lane);
+        }
+    }
+
+    /// A slice whose name means something, if it stands in the category of those.
+    fn meant(&mut self, role: Role, slice: Slice, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
+        let Slice { name, category, start, duration, .. } = slice;
+        let category = self.categories.0[category].0.as_str();
+        match role {
             // On a GPU the same name appears again as `gpu_user_annotation`: one of them counts.
-            Role::Step(annotation) if self.categories.0[category].0 == "user_annotation" => {
+            Role::Step(annotation) if category == "user_annotation" => {
                 if self.step_lane.is_none() {
                     self.step_lane = lane(self);
                 }
-                self.steps.push(RawStep { annotation, start, duration });
+                self.ambiguous +=
+                    u64::from(matches!(annotation, Annotation::NewCached { new: 0, cached: 1.. }));
+                self.steps.push(RawStep { batch: annotation.into(), start, duration });
             }
-            Role::Step(_) => {}
             Role::Window => self.window = Some((start, start + duration)),
-            Role::Compile => self.compiles.push(start),
+            Role::Compile => self.compiles.push((start, name)),
+            // The plugin's slices have no category; an operator may have the same name.
+            Role::Phase(what) if category.is_empty() => {
+                self.marks.phases.push(Timed { what, start, duration });
+            }
+            Role::Forward(what) if category.is_empty() => {
+                self.marks.forwards.push(Timed { what, start, duration });
+            }
+            Role::WarmUp if category.is_empty() => {
+                self.marks.warmup_end = self.marks.warmup_end.max(Some(start + duration));
+            }
+            Role::ProfilerStep if category == "user_annotation" => {
+                self.marks.profiler_steps.push(Timed { what: (), start, duration });
+            }
+            Role::Frame(what) if category == "python_function" => {
+                if self.frame_lane.is_none() {
+                    self.frame_lane = lane(self);
+                }
+                self.marks.frames.push(Timed { what, start, duration });
+            }
+            _ => {}
         }
     }
 
@@ -143,6 +187,17 @@ impl Collector {
                 Nanos::ZERO
             }
         }
+    }
+
+    /// The plugin's counters; other counters mean nothing here.
+    fn counters(&mut self, event: &RawEvent<'_>) {
+        if let (Some(at), Some(values)) = (Nanos::parse_micros(event.ts), Values::parse(event.args)) {
+            self.marks.counters.push(Counters { at, values });
+        }
+    }
+
+    pub(crate) fn name(&self, id: NameId) -> &str {
+        self.names.text(id)
     }
 
     fn process_name(&mut self, args: &[u8]) {
@@ -198,6 +253,7 @@ impl Sink for Collector {
                     paired.into_iter().for_each(|paired| self.paired(paired));
                 }
             },
+            b"C" if event.name == b"utils" => self.counters(event),
             b"M" if event.name == b"process_name" => self.process_name(event.args),
             _ => {}
         }

@@ -70,6 +70,8 @@ pub enum DefectKind {
     NoEvents,
     /// A name that begins as a step annotation and is none: the step is not counted.
     UnreadableAnnotation,
+    /// Phases outside the profiler's window: the Gaudi plugin writes what it recorded since boot.
+    OutsideWindow,
     /// An annotation that cannot tell a decode from a later chunk of a prompt.
     AmbiguousAnnotation,
 }
@@ -163,6 +165,10 @@ impl Defects {
             return;
         }
         self.problems.push(Problem { code, count, offset, event_index, detail: detail() });
+    }
+
+    pub(crate) fn forget(&mut self, code: DefectKind) {
+        self.problems.retain(|problem| problem.code != code);
     }
 
     pub(crate) fn has_fatal(&self) -> bool {

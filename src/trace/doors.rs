@@ -86,7 +86,7 @@ pub fn steps(count: i64) -> usize {
         generation_tokens: 1,
     };
     let step = |index: i64| RawStep {
-        annotation,
+        batch: annotation.into(),
         start: Nanos::from_micros((index * 7919 % count) * 1_000),
         duration: Nanos::from_micros(900),
     };

@@ -7,10 +7,14 @@ pub(crate) mod complete;
 mod defect;
 #[doc(hidden)]
 pub mod doors;
+mod evidence;
 mod explain;
 pub(crate) mod file_name;
+mod forward_name;
+mod frame_marks;
 mod frame_name;
 mod gzip;
+mod marks;
 mod model;
 mod names;
 mod pairs;
@@ -21,5 +25,6 @@ mod step;
 
 pub use defect::{DefectKind, Problem};
 pub use explain::{ExplainedGap, FrameShare, explain_gaps};
-pub use model::{Format, Recompiles, Trace, TraceRole, inspect, trace_files};
+pub use forward_name::Bucket;
+pub use model::{Format, Recompile, Recompiles, Trace, TraceRole, inspect, trace_files};
 pub use step::{Evidence, GapSummary, Step, StepKind, Totals};

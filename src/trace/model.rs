@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::annotation::Annotation;
 use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
+use super::evidence::{Found, choose};
 use super::explain::StepLane;
 use super::file_name::{FileName, is_trace_name};
 use super::read::read_file;
@@ -36,11 +36,26 @@ pub enum Format {
 }
 
 /// Compilations that happened while the profiler recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recompiles {
     /// How many.
     pub in_window: u64,
+    /// The first of those that have a slice, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<Recompile>,
 }
+
+/// One compilation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recompile {
+    /// Name of the slice, such as `GRAPH COMPILE: …`, without what changes from run to run.
+    pub name: String,
+    /// Index of the step during which, or before which, it began; `None` behind the last step.
+    pub step: Option<usize>,
+}
+
+/// Compilations that are named one by one.
+const MOST_RECOMPILES: usize = 20;
 
 /// One profiler file of one rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,12 +136,21 @@ impl Trace {
 
 fn build(path: &Path, mut collector: Collector, from_name: FileName, format: Format) -> Trace {
     collector.finish();
-    let raw_steps = std::mem::take(&mut collector.steps);
-    if let Some(ambiguous) = ambiguous_steps(&raw_steps) {
+    if collector.ambiguous > 0 {
         collector.note(
             DefectKind::AmbiguousAnnotation,
-            ambiguous,
+            collector.ambiguous,
             "execute_new_0_cached_N: a decode, or a later chunk of a prompt",
+        );
+    }
+    let annotated = std::mem::take(&mut collector.steps);
+    let window = collector.window;
+    let Found { evidence, steps: raw_steps, outside } = choose(annotated, &mut collector.marks, window);
+    if outside > 0 {
+        collector.note(
+            DefectKind::OutsideWindow,
+            outside,
+            "phases recorded before the window was opened or after it was closed; they are left out",
         );
     }
     let overlapping = overlapping_steps(&raw_steps);
@@ -144,12 +168,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     } else {
         TraceRole::Worker
     };
-    let window = collector.window;
-    let in_window = collector
-        .compiles
-        .iter()
-        .filter(|at| window.is_none_or(|(start, end)| (start..=end).contains(at)))
-        .count();
+    let recompiles = recompiles(&collector, first.unwrap_or_default(), &steps);
     let mut categories = BTreeMap::new();
     for (name, total) in collector.categories() {
         let name = if name.is_empty() { "none" } else { name };
@@ -157,7 +176,11 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         categories.insert(name.to_owned(), summary);
     }
     let metadata = std::mem::take(&mut collector.metadata);
-    let lane = first.zip(collector.step_lane.take()).map(|(origin, lane)| StepLane { origin, lane });
+    let lane = collector.step_lane.take().or(collector.frame_lane.take());
+    let lane = first.zip(lane).map(|(origin, lane)| StepLane { origin, lane });
+    if format == Format::ServerEvents {
+        collector.forgive(DefectKind::UnclosedArray);
+    }
     let events = collector.events;
     // Where reading itself failed, that is the cause.
     if events == 0 && !collector.has_fatal() {
@@ -171,10 +194,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         world_size: metadata.world_size,
         vllm_version: metadata.vllm_version,
         events,
-        evidence: if steps.is_empty() { Evidence::None } else { Evidence::Annotation },
+        evidence,
         totals: Totals::of(&steps),
         gaps: gaps_by_pair(&steps),
-        recompiles: Recompiles { in_window: in_window as u64 },
+        recompiles,
         problems: collector.into_problems(),
         epoch_ns: first.and_then(|first| epoch(metadata.base_time_ns, first)),
         lane,
@@ -200,12 +223,31 @@ fn epoch(base: Option<i64>, first: Nanos) -> Option<i64> {
     }
 }
 
-fn ambiguous_steps(steps: &[super::step::RawStep]) -> Option<u64> {
-    let count = steps
+/// Compilations inside the window and behind warm-up. Where the plugin counts them, too, the larger
+/// number holds: slices need a switch of their own (`PT_HPU_METRICS_GC_DETAILS=1`).
+fn recompiles(collector: &Collector, origin: Nanos, steps: &[Step]) -> Recompiles {
+    let warm = collector.marks.warmup_end;
+    let inside = |at: Nanos| {
+        let in_window = collector.window.is_none_or(|(start, end)| (start..=end).contains(&at));
+        in_window && warm.is_none_or(|end| at >= end)
+    };
+    let mut slices: Vec<_> = collector.compiles.iter().filter(|(at, _)| inside(*at)).collect();
+    slices.sort_by_key(|(at, _)| *at);
+    let counted: Vec<f64> = collector
+        .marks
+        .counters
         .iter()
-        .filter(|step| matches!(step.annotation, Annotation::NewCached { new: 0, cached: 1.. }))
-        .count() as u64;
-    (count > 0).then_some(count)
+        .filter_map(|counters| counters.values.cumulative_graph_compilations)
+        .collect();
+    let grown = match (counted.first(), counted.last()) {
+        (Some(first), Some(last)) => (last - first).clamp(0.0, 1e9) as u64,
+        _ => 0,
+    };
+    let named = slices.iter().take(MOST_RECOMPILES).map(|(at, name)| Recompile {
+        name: super::frame_name::stable(collector.name(*name)),
+        step: steps.iter().find(|step| origin + step.end_ns() >= *at).map(|step| step.index),
+    });
+    Recompiles { in_window: (slices.len() as u64).max(grown), first: named.collect() }
 }
 
 /// A renamed front-end trace is known by what it lacks: it has Python frames of a process that is

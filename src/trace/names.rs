@@ -8,6 +8,9 @@ use hashbrown::hash_table::Entry;
 
 use super::annotation::Annotation;
 use super::defect::DefectKind;
+use super::forward_name::Bucket;
+use super::frame_marks::{FrameMark, frame_mark};
+use super::step::StepKind;
 
 /// What a name means to the reader. Most names mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +18,18 @@ pub(crate) enum Role {
     Step(Annotation),
     /// The recording window of the profiler, `PyTorch Profiler (0)`.
     Window,
-    /// One compilation by `torch.compile`: `compile_id=0/0`.
+    /// One compilation: `compile_id=0/0` by `torch.compile`, `GRAPH COMPILE: …` by Gaudi's graph compiler.
     Compile,
+    /// A `prefill` or `decode` slice of the Gaudi plugin.
+    Phase(StepKind),
+    /// A `model_forward_…` slice of the Gaudi plugin.
+    Forward(Bucket),
+    /// The plugin's warm-up.
+    WarmUp,
+    /// `ProfilerStep#N`, of a profiler with a schedule.
+    ProfilerStep,
+    /// A Python frame that tells something.
+    Frame(FrameMark),
     Other,
 }
 
@@ -85,11 +98,7 @@ impl Names {
 impl Name {
     fn new(raw: &[u8], (offset, index): (u64, u64)) -> Self {
         let (text, flaw) = decode(raw);
-        let role = match text.as_str() {
-            "PyTorch Profiler (0)" => Role::Window,
-            name if name.starts_with("compile_id=") => Role::Compile,
-            name => Annotation::parse(name.as_bytes()).map_or(Role::Other, Role::Step),
-        };
+        let role = Role::of(&text);
         let flaw = if role == Role::Other && Annotation::is_meant(raw) {
             Some(DefectKind::UnreadableAnnotation)
         } else {
@@ -101,6 +110,24 @@ impl Name {
             role,
             count: 0,
             flaw: flaw.map(|kind| (kind, offset, index)),
+        }
+    }
+}
+
+impl Role {
+    fn of(name: &str) -> Self {
+        match name {
+            "PyTorch Profiler (0)" => Self::Window,
+            "prefill" => Self::Phase(StepKind::Prompt),
+            "decode" => Self::Phase(StepKind::Decode),
+            "warmup" => Self::WarmUp,
+            _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
+            _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,
+            _ => None
+                .or_else(|| Annotation::parse(name.as_bytes()).map(Self::Step))
+                .or_else(|| Bucket::parse(name).map(Self::Forward))
+                .or_else(|| frame_mark(name).map(Self::Frame))
+                .unwrap_or(Self::Other),
         }
     }
 }

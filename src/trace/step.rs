@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::annotation::Annotation;
+use super::forward_name::Bucket;
+use super::marks::Timed;
 use crate::time::Nanos;
 
 /// What a step computed. Told by evidence, never by its duration.
@@ -102,6 +104,9 @@ pub struct Step {
     pub generation_requests: Option<u64>,
     /// Tokens scheduled for those; more than requests under speculative decoding.
     pub generation_tokens: Option<u64>,
+    /// The padded shape that was run, where the Gaudi plugin says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Bucket>,
     /// Start, counted from the start of the trace's first step.
     pub start_ns: Nanos,
     /// Duration on the host.
@@ -119,12 +124,89 @@ impl Step {
     }
 }
 
+/// What a step computed, as far as its evidence says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) kind: StepKind,
+    pub(crate) context_requests: Option<u64>,
+    pub(crate) context_tokens: Option<u64>,
+    pub(crate) generation_requests: Option<u64>,
+    pub(crate) generation_tokens: Option<u64>,
+    pub(crate) bucket: Option<Bucket>,
+}
+
+impl Batch {
+    /// A batch of which only the kind is known, and what follows from it: a prompt step has no
+    /// generation tokens, a decode step no context tokens, an idle one neither.
+    pub(crate) fn of_kind(kind: StepKind) -> Self {
+        let context = matches!(kind, StepKind::Decode | StepKind::Idle).then_some(0);
+        let generation = matches!(kind, StepKind::Prompt | StepKind::Idle).then_some(0);
+        Self {
+            kind,
+            context_requests: context,
+            context_tokens: context,
+            generation_requests: generation,
+            generation_tokens: generation,
+            bucket: None,
+        }
+    }
+
+    fn counted(
+        context: u64,
+        context_tokens: Option<u64>,
+        generation: u64,
+        generation_tokens: Option<u64>,
+    ) -> Self {
+        let kind = match (context > 0, generation > 0) {
+            (true, false) => StepKind::Prompt,
+            (true, true) => StepKind::Mixed,
+            (false, true) => StepKind::Decode,
+            (false, false) => StepKind::Idle,
+        };
+        Self {
+            kind,
+            context_requests: Some(context),
+            context_tokens,
+            generation_requests: Some(generation),
+            generation_tokens,
+            bucket: None,
+        }
+    }
+}
+
+impl From<Annotation> for Batch {
+    fn from(annotation: Annotation) -> Self {
+        match annotation {
+            Annotation::ContextGeneration {
+                context_requests,
+                context_tokens,
+                generation_requests,
+                generation_tokens,
+            } => Self::counted(
+                context_requests,
+                Some(context_tokens),
+                generation_requests,
+                Some(generation_tokens),
+            ),
+            Annotation::NewCached { new, cached } => Self::counted(new, None, cached, None),
+        }
+    }
+}
+
 /// A step as it stands in the file: not sorted, on the trace's own clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStep {
-    pub(crate) annotation: Annotation,
+    pub(crate) batch: Batch,
     pub(crate) start: Nanos,
     pub(crate) duration: Nanos,
+}
+
+impl RawStep {
+    /// A step of unknown kind over a span.
+    pub(crate) fn span<T>(timed: &Timed<T>) -> Self {
+        let batch = Batch::of_kind(StepKind::Unclassified);
+        Self { batch, start: timed.start, duration: timed.duration }
+    }
 }
 
 /// Puts steps in order and measures the gaps between them.
@@ -134,10 +216,19 @@ pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
     let mut previous_end = None;
     let mut steps = Vec::with_capacity(raw.len());
     for (index, raw) in raw.iter().enumerate() {
-        let mut step = describe(raw.annotation);
-        step.index = index;
-        step.start_ns = raw.start - first;
-        step.duration_ns = raw.duration;
+        let batch = raw.batch;
+        let mut step = Step {
+            index,
+            kind: batch.kind,
+            context_requests: batch.context_requests,
+            context_tokens: batch.context_tokens,
+            generation_requests: batch.generation_requests,
+            generation_tokens: batch.generation_tokens,
+            bucket: batch.bucket,
+            start_ns: raw.start - first,
+            duration_ns: raw.duration,
+            gap_ns: None,
+        };
         if step.kind != StepKind::Idle {
             step.gap_ns = previous_end.map(|end| step.start_ns - end);
             previous_end = Some(step.end_ns());
@@ -145,46 +236,6 @@ pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
         steps.push(step);
     }
     steps
-}
-
-fn describe(annotation: Annotation) -> Step {
-    let (kind, counts) = match annotation {
-        Annotation::ContextGeneration {
-            context_requests,
-            context_tokens,
-            generation_requests,
-            generation_tokens,
-        } => {
-            let kind = match (context_requests > 0, generation_requests > 0) {
-                (true, false) => StepKind::Prompt,
-                (true, true) => StepKind::Mixed,
-                (false, true) => StepKind::Decode,
-                (false, false) => StepKind::Idle,
-            };
-            let counts = [context_requests, context_tokens, generation_requests, generation_tokens];
-            (kind, counts.map(Some))
-        }
-        Annotation::NewCached { new, cached } => {
-            let kind = match (new > 0, cached > 0) {
-                (true, false) => StepKind::Prompt,
-                (true, true) => StepKind::Mixed,
-                (false, true) => StepKind::Decode,
-                (false, false) => StepKind::Idle,
-            };
-            (kind, [Some(new), None, Some(cached), None])
-        }
-    };
-    Step {
-        index: 0,
-        kind,
-        context_requests: counts[0],
-        context_tokens: counts[1],
-        generation_requests: counts[2],
-        generation_tokens: counts[3],
-        start_ns: Nanos::ZERO,
-        duration_ns: Nanos::ZERO,
-        gap_ns: None,
-    }
 }
 
 /// Counts over the steps of one trace.
@@ -288,7 +339,7 @@ mod tests {
 
     fn raw(name: &str, start: i64, duration: i64) -> RawStep {
         RawStep {
-            annotation: Annotation::parse(name.as_bytes()).unwrap(),
+            batch: Annotation::parse(name.as_bytes()).unwrap().into(),
             start: Nanos::from_ns(start),
             duration: Nanos::from_ns(duration),
         }

@@ -1,0 +1,103 @@
+//! Evidence of steps other than annotations, as it stands in the file: slices of the Gaudi plugin, Python
+//! frames, counters. Collected here; `evidence` makes steps of it.
+
+use serde::Deserialize;
+
+use super::forward_name::Bucket;
+use super::frame_marks::FrameMark;
+use super::step::StepKind;
+use crate::time::Nanos;
+
+/// Something with a beginning and a duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timed<T> {
+    pub(crate) what: T,
+    pub(crate) start: Nanos,
+    pub(crate) duration: Nanos,
+}
+
+impl<T> Timed<T> {
+    pub(crate) fn end(&self) -> Nanos {
+        self.start + self.duration
+    }
+
+    pub(crate) fn holds(&self, at: Nanos) -> bool {
+        (self.start..=self.end()).contains(&at)
+    }
+}
+
+/// Everything of one file.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// `prefill` and `decode` slices.
+    pub(crate) phases: Vec<Timed<StepKind>>,
+    /// `model_forward_…` slices.
+    pub(crate) forwards: Vec<Timed<Bucket>>,
+    pub(crate) frames: Vec<Timed<FrameMark>>,
+    /// `ProfilerStep#N`, of a profiler with a schedule.
+    pub(crate) profiler_steps: Vec<Timed<()>>,
+    pub(crate) counters: Vec<Counters>,
+    /// End of the last `warmup` slice: what began before it is not load.
+    pub(crate) warmup_end: Option<Nanos>,
+}
+
+/// The counters that the plugin writes for one step, with the step's start as their time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Counters {
+    pub(crate) at: Nanos,
+    pub(crate) values: Values,
+}
+
+/// The keys that decide, of vllm-gaudi `extension/profiler.py`, `get_counter_dict`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Values {
+    prompt_batch_size: Option<f64>,
+    prompt_bucket_batch_size: Option<f64>,
+    prompt_bucket_seq_len: Option<f64>,
+    prompt_batch_token_utilization: Option<f64>,
+    decode_batch_size: Option<f64>,
+    pub(crate) cumulative_graph_compilations: Option<f64>,
+}
+
+impl Values {
+    pub(crate) fn parse(args: &[u8]) -> Option<Self> {
+        serde_json::from_slice(args).ok()
+    }
+
+    /// Requests of the step that the counters belong to, padding left out.
+    pub(crate) fn requests(&self, kind: StepKind) -> Option<u64> {
+        whole(if kind == StepKind::Prompt { self.prompt_batch_size? } else { self.decode_batch_size? })
+    }
+
+    /// Prompt tokens without padding: the plugin writes their share of the padded shape.
+    pub(crate) fn prompt_tokens(&self) -> Option<u64> {
+        let padded = self.prompt_bucket_batch_size? * self.prompt_bucket_seq_len?;
+        whole((self.prompt_batch_token_utilization? * padded).round())
+    }
+
+    pub(crate) fn is_of(&self, kind: StepKind) -> bool {
+        self.requests(kind).is_some()
+    }
+}
+
+fn whole(value: f64) -> Option<u64> {
+    (0.0..=1e9).contains(&value).then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_give_what_padding_hides() {
+        // 300 real tokens in a bucket of 4 x 128, as `get_counter_dict` computes them.
+        let text = br#"{"prompt_bucket_batch_size": 4, "prompt_batch_size": 3, "prompt_bucket_seq_len": 128,
+            "prompt_batch_token_utilization": 0.5859375, "average_real_throughput": 12.5}"#;
+        let values = Values::parse(text).unwrap();
+        assert_eq!(values.requests(StepKind::Prompt), Some(3));
+        assert_eq!(values.prompt_tokens(), Some(300));
+        assert!(!values.is_of(StepKind::Decode));
+        assert_eq!(Values::parse(b"null"), None);
+    }
+}
