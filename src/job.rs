@@ -53,7 +53,7 @@ impl Job {
     /// # Errors
     /// The lane lacks something, or its versions cannot be profiled.
     pub fn plan(&self) -> Result<Plan, RunError> {
-        let site = lane::probe(self.lane)?;
+        let site = lane::probe_as(self.lane, self.procedure.dialect)?;
         let mut procedure = self.procedure.clone();
         if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
             procedure.load.client = client;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::exit::Exit;
 use super::run::select;
 use crate::lane::{self, Lane, Versions};
-use crate::plan::{Plan, resolve};
+use crate::plan::{Course, Plan, resolve};
 use crate::procedure::LoadClient;
 
 #[derive(Args)]
@@ -51,7 +51,7 @@ impl PlanVerb {
             procedure.load.client = client;
         }
         let site = if self.assume.is_empty() {
-            match lane::probe(self.lane) {
+            match lane::probe_as(self.lane, procedure.dialect) {
                 Ok(site) => site,
                 Err(error) => {
                     return Exit::infrastructure(&format!(
@@ -60,7 +60,7 @@ impl PlanVerb {
                 }
             }
         } else {
-            lane::assume(self.lane, Versions::from_iter(self.assume))
+            lane::assume_as(self.lane, Versions::from_iter(self.assume), procedure.dialect)
         };
         match resolve(&procedure, &site) {
             Ok(plan) => {
@@ -99,7 +99,15 @@ fn load(plan: &Plan) -> String {
     if let Some(bench) = &plan.bench_command {
         return format!("{}\n", bench.command);
     }
-    let mut text = "POST /start_profile\n".to_owned();
+    let windowed = plan.course == Course::Window;
+    match plan.course {
+        Course::Script => return format!("script.py\n{}", plan.script.clone().unwrap_or_default()),
+        Course::WarmUpStep => {
+            return "no request: the server profiles a step of its warm-up and ends by an intended assertion\n".to_owned();
+        }
+        Course::Window | Course::FromBoot => {}
+    }
+    let mut text = if windowed { "POST /start_profile\n" } else { "" }.to_owned();
     if let Some(bench) = &plan.bench {
         text += &format!(
             "POST /v1/completions x{}: {} prompt tokens, {} output tokens, range ratio {}, rate {}, at most {} at once\n",
@@ -114,5 +122,5 @@ fn load(plan: &Plan) -> String {
     for request in &plan.requests {
         text += &format!("POST /v1/completions {}\n", request.body(&plan.served_model));
     }
-    text + "POST /stop_profile\n"
+    text + if windowed { "POST /stop_profile\n" } else { "end of the server\n" }
 }

@@ -29,6 +29,7 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     }
     let mut site = assumed(versions);
     site.launcher[0] = python.display().to_string();
+    site.script[0] = python.display().to_string();
     site.hl_prof_config = find_on_path("hl-prof-config");
     if site.hl_prof_config.is_none() {
         return Err(missing(
@@ -69,6 +70,7 @@ pub(super) fn assumed(versions: Versions) -> Site {
         lane: Lane::Gaudi,
         versions,
         launcher: ["python3", "-m", "vllm.entrypoints.openai.api_server"].map(str::to_owned).to_vec(),
+        script: vec!["python3".to_owned()],
         env: BTreeMap::new(),
         extra_args: Vec::new(),
         model_path: None,

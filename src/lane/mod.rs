@@ -15,13 +15,23 @@ pub use name::Lane;
 pub use site::{BenchClient, Site, Versions};
 pub(crate) use standin::REEXEC;
 
+use crate::standin::Dialect;
+
 /// Looks for what a lane needs on this machine. Boots nothing.
 ///
 /// # Errors
 /// What is missing, and what to do about it.
 pub fn probe(lane: Lane) -> Result<Site, LaneError> {
+    probe_as(lane, Dialect::default())
+}
+
+/// The same; the stand-in imitates the server that a procedure names.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_as(lane: Lane, dialect: Dialect) -> Result<Site, LaneError> {
     match lane {
-        Lane::Standin => standin::probe(),
+        Lane::Standin => standin::probe(dialect),
         Lane::VllmCpu => vllm_cpu::probe(),
         Lane::Gaudi => gaudi::probe(),
     }
@@ -30,8 +40,14 @@ pub fn probe(lane: Lane) -> Result<Site, LaneError> {
 /// What a lane would have with the given versions, for plans on machines without it.
 #[must_use]
 pub fn assume(lane: Lane, versions: Versions) -> Site {
+    assume_as(lane, versions, Dialect::default())
+}
+
+/// The same; the stand-in imitates the server that a procedure names, whatever the versions.
+#[must_use]
+pub fn assume_as(lane: Lane, versions: Versions, dialect: Dialect) -> Site {
     match lane {
-        Lane::Standin => standin::site("tracegate".into()),
+        Lane::Standin => standin::site("tracegate".into(), dialect),
         Lane::VllmCpu => vllm_cpu::assumed(versions),
         Lane::Gaudi => gaudi::assumed(versions),
     }

@@ -21,6 +21,8 @@ pub struct Site {
     pub versions: Versions,
     /// The server's program and first arguments.
     pub launcher: Vec<String>,
+    /// Program and first arguments that run a Python script, whose path follows.
+    pub script: Vec<String>,
     /// Variables the lane needs besides the procedure's.
     pub env: BTreeMap<String, String>,
     /// Further server flags of this lane, each with the reason it is there.
@@ -36,6 +38,12 @@ pub struct Site {
 }
 
 impl Site {
+    /// True where the Gaudi plugin is part of the server.
+    #[must_use]
+    pub fn is_gaudi(&self) -> bool {
+        self.versions.contains_key("vllm-gaudi")
+    }
+
     /// The version of a distribution, where it is known and is a version.
     #[must_use]
     pub fn version(&self, package: &str) -> Option<Version> {

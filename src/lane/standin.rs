@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use super::error::LaneError;
 use super::name::Lane;
 use super::site::{Site, Versions};
+use crate::standin::Dialect;
 
 /// Set for a child that is to be the stand-in. `cargo test -- standin` is a filter, so the word
 /// alone must not turn a test binary into a server.
 pub(crate) const REEXEC: &str = "TRACEGATE_REEXEC";
 
-pub(super) fn probe() -> Result<Site, LaneError> {
+pub(super) fn probe(dialect: Dialect) -> Result<Site, LaneError> {
     let program = std::env::current_exe().map_err(|error| {
         LaneError::missing(
             Lane::Standin,
@@ -19,14 +20,25 @@ pub(super) fn probe() -> Result<Site, LaneError> {
             "run the program by a path that stays valid while it runs",
         )
     })?;
-    Ok(site(program))
+    Ok(site(program, dialect))
 }
 
-pub(super) fn site(program: PathBuf) -> Site {
+/// The stand-in as it imitates one server.
+pub(super) fn site(program: PathBuf, dialect: Dialect) -> Site {
+    let mut versions = Versions::from([("vllm".to_owned(), dialect.vllm_version().to_owned())]);
+    if let Some(plugin) = dialect.plugin_version() {
+        versions.insert("vllm-gaudi".to_owned(), plugin.to_owned());
+    }
+    let mut launcher = vec![program.display().to_string(), "standin".to_owned()];
+    if dialect != Dialect::default() {
+        launcher.extend(["--dialect".to_owned(), dialect.name()]);
+    }
+    let script = launcher.iter().cloned().chain(["--script".to_owned()]).collect();
     Site {
         lane: Lane::Standin,
-        versions: Versions::from([("vllm".to_owned(), "0.32.0".to_owned())]),
-        launcher: vec![program.display().to_string(), "standin".to_owned()],
+        versions,
+        launcher,
+        script,
         env: BTreeMap::from([(REEXEC.to_owned(), "standin".to_owned())]),
         extra_args: Vec::new(),
         model_path: None,

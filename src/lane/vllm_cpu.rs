@@ -104,6 +104,7 @@ fn site(versions: Versions, python: &Path, model: &Path) -> Site {
         launcher: [&python.display().to_string(), "-m", "vllm.entrypoints.openai.api_server"]
             .map(str::to_owned)
             .to_vec(),
+        script: vec![python.display().to_string()],
         env,
         extra_args: vec![
             (

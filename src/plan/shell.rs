@@ -1,6 +1,6 @@
 //! Commands as text for people to read and paste. tracegate itself never runs a shell.
 
-use super::model::{Command, PORT, Plan, PortSource, RUN};
+use super::model::{Command, Course, PORT, Plan, PortSource, RUN};
 
 /// A command as one line, quoted for a POSIX shell.
 pub(super) fn line(command: &Command) -> String {
@@ -35,6 +35,9 @@ impl Plan {
         for command in &self.prepare {
             script += &format!("{}\n\n", variable(command));
         }
+        if matches!(self.course, Course::Script | Course::WarmUpStep) {
+            return script + &self.ending_script();
+        }
         script += &format!(
             "{} &\nSERVER=$!\ntrap 'kill \"$SERVER\" 2>/dev/null || true' EXIT\n\n",
             variable(&self.server)
@@ -48,12 +51,26 @@ impl Plan {
         script + "\nkill \"$SERVER\"\nwait \"$SERVER\" || true\nls -l \"$RUN/traces\"\n"
     }
 
+    /// A command that ends by itself, and where its traces are.
+    fn ending_script(&self) -> String {
+        let command = variable(&self.server);
+        match self.course {
+            Course::Script => format!(
+                "# script.py lies in the run directory: RUN=… sh plan.sh\n{command}\nls -l \"$RUN/traces\"\n"
+            ),
+            _ => format!(
+                "# Ends by an intended assertion, \"Finished profiling\".\nmkdir -p \"$RUN/cwd\"\ncd \"$RUN/cwd\"\n{command} || true\nls -l\n"
+            ),
+        }
+    }
+
     /// What is sent. The workload of `vllm bench serve` has no form as `curl`; it is described.
     fn window_script(&self) -> String {
         if let Some(bench) = &self.bench_command {
             return format!("{}\n", variable(&bench.command));
         }
-        let mut script = "curl -fsS -X POST \"$URL/start_profile\"\n".to_owned();
+        let windowed = self.course == Course::Window;
+        let mut script = if windowed { "curl -fsS -X POST \"$URL/start_profile\"\n" } else { "" }.to_owned();
         if let Some(bench) = &self.bench {
             script += &format!(
                 "# Here tracegate sends {} requests of {} prompt tokens and {} output tokens, {} at once at most.\n",
@@ -72,7 +89,7 @@ impl Plan {
                 quote(&body.to_string())
             );
         }
-        script + "curl -fsS -X POST \"$URL/stop_profile\"\n"
+        script + if windowed { "curl -fsS -X POST \"$URL/stop_profile\"\n" } else { "sleep 3\n" }
     }
 }
 

@@ -10,7 +10,7 @@ pub use bench::{Bench, Dataset, Goodput, Metric, PromptForm, RampUp, RampUpStrat
 pub use error::ProcedureError;
 pub use library::{builtin, find, load_directory};
 pub use model::{
-    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, LoadClient, Manual, Procedure, Profiler,
-    ProfilerKind, Request, Server, Span,
+    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, LoadClient, Manual, Phase, Procedure, Profiler,
+    ProfilerKind, Request, Server, Span, SpecificStep,
 };
 pub(crate) use validate::sequence_pattern;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bench::Bench;
 use crate::lane::Lane;
+use crate::standin::Dialect;
 
 /// One documented way to profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,15 +29,26 @@ pub struct Procedure {
     /// The server to boot.
     pub server: Server,
     /// What is sent between start and stop.
+    #[serde(default)]
     pub load: Load,
     /// How long each part may take.
     #[serde(default)]
     pub deadlines: Deadlines,
+    /// Where it can run; every lane where absent.
+    #[serde(default = "every_lane")]
+    pub lanes: Vec<Lane>,
+    /// The server that the stand-in imitates for this procedure.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// What the trace must show.
     pub expect: Expect,
     /// Bounds of the step gaps by lane, then by pair (`decode_to_decode`).
     #[serde(default)]
     pub gaps: BTreeMap<Lane, BTreeMap<String, Bound>>,
+}
+
+fn every_lane() -> Vec<Lane> {
+    Lane::ALL.to_vec()
 }
 
 /// The manual's place.
@@ -55,8 +67,12 @@ pub struct Manual {
 pub struct HardwareTrace {
     /// Template name given to `hl-prof-config`.
     pub template: String,
-    /// `off` runs the step; `on` leaves it out and keeps the hardware trace.
+    /// `off` runs the step with `--hw-trace off`; `on` keeps the hardware trace and runs the step
+    /// only for `options`.
     pub hw_trace: HwTrace,
+    /// Further arguments of `hl-prof-config`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }
 
 /// Whether the hardware trace is kept.
@@ -78,6 +94,41 @@ pub struct Profiler {
     /// Python stacks in the trace; vLLM's default (on) where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with_stack: Option<bool>,
+    /// The one step that `specific_step` profiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<SpecificStep>,
+}
+
+/// `VLLM_PT_PROFILE=<phase>_<batch_size>_<size>_<t|f>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecificStep {
+    /// Prompt or decode.
+    pub phase: Phase,
+    /// Batch size to profile.
+    pub batch_size: u32,
+    /// Input length of a prompt, or blocks of a decode.
+    pub size: u32,
+    /// Run it as an HPU graph; must be the opposite of `--enforce-eager`.
+    pub hpu_graph: bool,
+}
+
+/// A phase of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The prompt is processed (prefill).
+    Prompt,
+    /// Tokens are generated.
+    Decode,
+}
+
+impl fmt::Display for SpecificStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = if self.phase == Phase::Prompt { "prompt" } else { "decode" };
+        let graph = if self.hpu_graph { 't' } else { 'f' };
+        write!(f, "{phase}_{}_{}_{graph}", self.batch_size, self.size)
+    }
 }
 
 /// Kinds of profiler.
@@ -85,8 +136,12 @@ pub struct Profiler {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProfilerKind {
-    /// PyTorch's, through `/start_profile` and `/stop_profile`.
+    /// PyTorch's, through `/start_profile` and `/stop_profile`, or the same calls of a script.
     Torch,
+    /// The Gaudi plugin's high-level events, from boot to end.
+    HighLevel,
+    /// The Gaudi plugin's profile of one step of warm-up; the server ends by an intended assertion.
+    SpecificStep,
 }
 
 /// The server's flags and environment, as the manual writes them.
@@ -121,7 +176,7 @@ fn one() -> u32 {
 
 /// What is sent inside the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Load {
     /// Who sends `bench`.
     #[serde(default)]
@@ -143,6 +198,8 @@ pub enum LoadClient {
     Native,
     /// `vllm bench serve` as a child, where the lane has it.
     Vllm,
+    /// A Python script with `LLM(…)` instead of a server; all requests in one call.
+    Script,
 }
 
 /// One `POST /v1/completions`.
@@ -219,6 +276,12 @@ pub struct Expect {
     /// Compilations allowed inside the window; not checked where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recompiles: Option<u64>,
+    /// Largest distance between the same step's starts on two ranks; not checked where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rank_skew: Option<Span>,
+    /// Further files that the server leaves in its working directory, as the end of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// Bounds of a gap; both ends are allowed values.

@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 use super::bench::Bench;
-use super::model::{LoadClient, Procedure, Request};
+use super::model::{LoadClient, Procedure, ProfilerKind, Request};
 
 /// A refused key and the reason.
 pub(crate) type Complaint = (String, String);
@@ -14,6 +14,7 @@ pub(crate) fn complaint(procedure: &Procedure) -> Option<Complaint> {
         .or_else(|| server(procedure))
         .or_else(|| load(procedure))
         .or_else(|| deadlines(procedure))
+        .or_else(|| lanes(procedure))
         .or_else(|| expect(procedure))
         .or_else(|| gaps(procedure))
 }
@@ -54,6 +55,12 @@ fn server(procedure: &Procedure) -> Option<Complaint> {
 
 fn load(procedure: &Procedure) -> Option<Complaint> {
     let load = &procedure.load;
+    if procedure.profiler.kind == ProfilerKind::SpecificStep {
+        return specific_step(procedure);
+    }
+    if let Some(step) = &procedure.profiler.step {
+        return say("profiler.step", format!("{step} belongs to kind = \"specific_step\""));
+    }
     match (load.request.is_empty(), &load.bench) {
         (true, None) => {
             return say("load", "needs [[load.request]] or [load.bench]: a window without load has no steps");
@@ -70,10 +77,31 @@ fn load(procedure: &Procedure) -> Option<Complaint> {
     if load.client == LoadClient::Vllm {
         return say("load.client", "\"vllm\" sends [load.bench] only");
     }
+    if load.client == LoadClient::Script && procedure.profiler.kind != ProfilerKind::Torch {
+        return say("load.client", "\"script\" calls start_profile and stop_profile: kind = \"torch\"");
+    }
     load.request.iter().enumerate().find_map(|(index, request)| {
         let (key, message) = request_complaint(request, procedure.server.max_model_len)?;
         say(format!("load.request[{index}].{key}"), message)
     })
+}
+
+/// The plugin makes its own batch while it warms up; nothing is ever sent.
+fn specific_step(procedure: &Procedure) -> Option<Complaint> {
+    let load = &procedure.load;
+    if !load.request.is_empty() || load.bench.is_some() {
+        return say("load", "cannot stand beside kind = \"specific_step\": the server ends before it serves");
+    }
+    let Some(step) = procedure.profiler.step else {
+        return say("profiler.step", "is needed by kind = \"specific_step\"");
+    };
+    if step.batch_size == 0 || step.size == 0 {
+        return say("profiler.step", "batch_size and size must be at least 1");
+    }
+    // vllm-gaudi hpu_model_runner.py:5767-5769 asserts this after minutes of boot.
+    let eager = procedure.server.args.iter().any(|arg| arg == "--enforce-eager");
+    (eager == step.hpu_graph)
+        .then(|| ("profiler.step.hpu_graph".to_owned(), "must be the opposite of --enforce-eager".to_owned()))
 }
 
 fn bench_complaint(bench: &Bench, longest: Option<u32>) -> Option<(&'static str, String)> {
@@ -157,6 +185,10 @@ fn deadlines(procedure: &Procedure) -> Option<Complaint> {
     .into_iter()
     .find(|(_, span)| span.0.is_zero())
     .and_then(|(key, _)| say(format!("deadlines.{key}"), "must be longer than nothing"))
+}
+
+fn lanes(procedure: &Procedure) -> Option<Complaint> {
+    procedure.lanes.is_empty().then(|| ("lanes".to_owned(), "must name at least one lane".to_owned()))
 }
 
 fn expect(procedure: &Procedure) -> Option<Complaint> {

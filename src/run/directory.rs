@@ -106,6 +106,9 @@ impl RunDirectory {
         let text = toml::to_string_pretty(plan)
             .map_err(|error| RunError::directory(self.0.join("plan.toml"), error))?;
         self.write_text("plan.toml", &text)?;
+        if let Some(script) = &plan.script {
+            self.write_text("script.py", script)?;
+        }
         self.write_text("plan.sh", &plan.to_script())
     }
 

@@ -55,6 +55,28 @@ pub enum RunError {
         /// The end of its log.
         log: LogTail,
     },
+    /// A process that profiles by itself did not end.
+    #[error(
+        "it did not end within {waited} (deadlines: boot, request and stop together); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise the deadlines"
+    )]
+    NotEnded {
+        /// How long it was waited for.
+        waited: Span,
+        /// Its last line.
+        last: String,
+        /// The end of its log.
+        log: LogTail,
+    },
+    /// A server that was to profile a step of its warm-up served instead, or just ended.
+    #[error(
+        "the server ended with {status} and without the intended assertion \"Finished profiling\": no step was profiled\n{log}\n  what to do: check that this version reads VLLM_PT_PROFILE (vllm-gaudi#472, vllm-gaudi#497)"
+    )]
+    NoAssertion {
+        /// How it ended.
+        status: String,
+        /// The end of its log.
+        log: LogTail,
+    },
     /// The window closed, but a trace is missing or unfinished.
     #[error(
         "/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}{}\n{log}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow", said(.complaint.as_deref())

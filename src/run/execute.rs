@@ -7,7 +7,7 @@ use super::error::RunError;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
 use super::traces;
 use crate::client::Client;
-use crate::plan::Plan;
+use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
 use crate::server::{Instance, ServerError, Starter};
@@ -58,6 +58,10 @@ impl Run<'_> {
     async fn whole(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Prepare)?;
         self.prepare().await?;
+        if matches!(self.plan.course, Course::Script | Course::WarmUpStep) {
+            self.to_its_end().await?;
+            return self.traces_of_an_end().await;
+        }
         self.enter(Phase::Boot)?;
         let mut instance = self.boot().await?;
         self.record.server = Some(instance.command().clone());
@@ -71,28 +75,48 @@ impl Run<'_> {
         // Entered whatever came before; its own write error must not keep the server alive.
         let entered = self.enter(Phase::Shutdown);
         self.record.shutdown = Some(instance.shutdown(self.plan.deadlines.shutdown).await);
-        profiled.and(entered)
+        profiled.and(entered)?;
+        if self.plan.course == Course::FromBoot {
+            self.collect()?;
+            return self.traces_of_an_end().await;
+        }
+        Ok(())
+    }
+
+    /// Traces whose server has ended are as whole as they will ever be.
+    async fn traces_of_an_end(&mut self) -> Result<(), RunError> {
+        self.enter(Phase::Trace)?;
+        let log = self.directory.path().join("server.log");
+        self.wait_for_traces(&log).await
     }
 
     /// The part that needs a living server: when it ends early, that is the cause to report.
     async fn profile(&mut self, instance: &mut Instance) -> Result<(), RunError> {
         let client = Client::new(instance);
+        if self.plan.course == Course::FromBoot {
+            return self.load_from_boot(instance, &client).await;
+        }
         match &self.plan.bench_command {
             Some(bench) => self.real_client(instance, &client, bench).await?,
             None => self.window(instance, &client).await?,
         }
         self.check_health(instance, &client).await?;
         self.enter(Phase::Trace)?;
-        let (tell, log) = (self.tell, instance.log().to_owned());
+        let log = instance.log().to_owned();
+        self.wait_for_traces(&log).await?;
+        instance.check_alive("after the window was closed")?;
+        Ok(())
+    }
+
+    async fn wait_for_traces(&self, log: &Path) -> Result<(), RunError> {
+        let tell = self.tell;
         let wanted = traces::Wanted {
             directory: &self.directory.traces(),
             expected: &self.plan.expected,
             limit: self.plan.deadlines.trace,
-            log: &log,
+            log,
         };
-        traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await?;
-        instance.check_alive("after the window was closed")?;
-        Ok(())
+        traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await
     }
 
     async fn boot(&mut self) -> Result<Instance, RunError> {

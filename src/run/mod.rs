@@ -1,6 +1,7 @@
 //! One execution of a plan: boots, profiles, sends, collects. Leaves a run directory and decides nothing.
 
 mod directory;
+mod ending;
 mod error;
 mod execute;
 mod patience;

@@ -15,6 +15,8 @@ use crate::server::{Instance, ServerError};
 
 /// Time between two looks for quiet.
 const POLL: Duration = Duration::from_millis(50);
+/// vllm-gaudi `extension/profiler.py`, `FileWriter`: polls every second or later.
+const POLLED_FLUSH: Duration = Duration::from_millis(2_500);
 /// Stop of an interrupted run: somebody waits for the end, and a runner kills after its grace.
 const INTERRUPTED_STOP: Duration = Duration::from_secs(10);
 
@@ -136,6 +138,22 @@ impl Run<'_> {
                 Err(RunError::client(error, client, instance).await)
             }
         }
+    }
+
+    /// The load without a window: the profiler records from boot. A thread of the Gaudi plugin writes
+    /// its events once a second and dies with the server, so the last ones need time.
+    pub(super) async fn load_from_boot(
+        &mut self,
+        instance: &mut Instance,
+        client: &Client,
+    ) -> Result<(), RunError> {
+        self.warm_up(instance, client).await?;
+        self.load(instance, client).await?;
+        self.quiet(instance, client).await?;
+        (self.tell)(Phase::Quiet, "the last events are written within two seconds");
+        tokio::time::sleep(POLLED_FLUSH).await;
+        instance.check_alive("while its last events were written")?;
+        Ok(())
     }
 
     async fn load(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {

@@ -40,11 +40,21 @@ pub(crate) struct Executed {
     pub(crate) context_tokens: u64,
     pub(crate) generation_requests: u64,
     pub(crate) generation_tokens: u64,
+    /// Number of the scheduled batch that it belongs to.
+    pub(crate) batch: u64,
     pub(crate) start: i64,
     pub(crate) end: i64,
 }
 
 impl Executed {
+    /// The prompts of a batch and its decodes, one after the other.
+    fn phases(self) -> [Self; 2] {
+        [
+            Self { generation_requests: 0, generation_tokens: 0, ..self },
+            Self { context_requests: 0, context_tokens: 0, ..self },
+        ]
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.context_requests + self.generation_requests == 0
     }
@@ -95,6 +105,9 @@ pub(crate) struct Engine {
     max_num_seqs: usize,
     token_budget: u64,
     long_gaps: bool,
+    separates_phases: bool,
+    /// Batches scheduled so far.
+    batches: u64,
 }
 
 impl Engine {
@@ -110,6 +123,8 @@ impl Engine {
             max_num_seqs: options.max_num_seqs as usize,
             token_budget: u64::from(options.max_num_batched_tokens),
             long_gaps: options.fault == Some(Fault::LongGaps),
+            separates_phases: options.dialect.separates_phases(),
+            batches: 0,
         }
     }
 
@@ -153,18 +168,28 @@ impl Engine {
     }
 
     async fn step(&mut self) {
-        let gap = self.latency.gap() * if self.long_gaps { 30 } else { 1 };
-        let start = self.at + gap;
         let batch = self.schedule();
-        let mut step = Executed { start, end: start, ..batch.totals };
-        step.end += self.latency.step(step.context_tokens, step.generation_requests);
-        self.clock.reach(step.end).await;
-        self.at = step.end;
-        self.profiler.record(step);
+        self.batches += 1;
+        let totals = Executed { batch: self.batches, ..batch.totals };
+        if self.separates_phases {
+            for phase in totals.phases().into_iter().filter(|phase| !phase.is_idle()) {
+                self.execute(phase).await;
+            }
+        } else {
+            self.execute(totals).await;
+        }
         self.finish(&batch);
         if self.running.is_empty() && self.waiting.is_empty() {
             self.idle_step();
         }
+    }
+
+    async fn execute(&mut self, mut step: Executed) {
+        step.start = self.at + self.latency.gap() * if self.long_gaps { 30 } else { 1 };
+        step.end = step.start + self.latency.step(step.context_tokens, step.generation_requests);
+        self.clock.reach(step.end).await;
+        self.at = step.end;
+        self.profiler.record(step, &self.clock);
     }
 
     /// Once the last request is done, vLLM 0.32 runs one more step over an empty batch.
@@ -172,14 +197,9 @@ impl Engine {
         let start = self.at + self.latency.gap();
         let end = start + 300_000;
         self.at = end;
-        self.profiler.record(Executed {
-            context_requests: 0,
-            context_tokens: 0,
-            generation_requests: 0,
-            generation_tokens: 0,
-            start,
-            end,
-        });
+        self.batches += 1;
+        let idle = Executed { batch: self.batches, start, end, ..Batch::default().totals };
+        self.profiler.record(idle, &self.clock);
     }
 
     /// Decodes first, then prompts in order of arrival within what is left of the token budget.
@@ -240,6 +260,7 @@ impl Default for Batch {
             context_tokens: 0,
             generation_requests: 0,
             generation_tokens: 0,
+            batch: 0,
             start: 0,
             end: 0,
         };

@@ -98,6 +98,23 @@ impl<W: Write> EventWriter<W> {
         )
     }
 
+    /// The beginning of a slice in two events.
+    pub(crate) fn begin_slice(&mut self, name: &str, pid: u32, tid: u32, at: i64) -> io::Result<()> {
+        self.separate()?;
+        let ts = self.micros(at);
+        write!(
+            self.out,
+            "\n    \"ph\": \"B\", \"cat\": \"Runtime\", \"name\": \"{name}\", \"pid\": {pid}, \"tid\": {tid},\n    \"ts\": {ts}\n  }}"
+        )
+    }
+
+    /// Its end.
+    pub(crate) fn end_slice(&mut self, pid: u32, tid: u32, at: i64) -> io::Result<()> {
+        self.separate()?;
+        let ts = self.micros(at);
+        write!(self.out, "\n    \"ph\": \"E\", \"pid\": {pid}, \"tid\": {tid},\n    \"ts\": {ts}\n  }}")
+    }
+
     /// A metadata event, such as `process_name`.
     pub(crate) fn metadata(
         &mut self,

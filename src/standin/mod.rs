@@ -4,6 +4,7 @@
 
 mod api;
 mod completions;
+mod dialect;
 mod engine;
 mod error;
 mod event_writer;
@@ -19,6 +20,7 @@ mod synth;
 mod tokenizer;
 mod worker_trace;
 
+pub use dialect::Dialect;
 pub use fault::Fault;
 pub use options::StandinOptions;
 pub use server::{StandinError, run};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use super::dialect::Dialect;
 use super::fault::Fault;
 
 /// Options of `tracegate standin`.
@@ -18,7 +19,7 @@ pub struct StandinOptions {
     #[arg(long)]
     pub port_file: Option<PathBuf>,
     /// Imitated server
-    #[arg(long, value_enum, default_value_t = Dialect::Vllm032Cpu)]
+    #[arg(long, value_enum, default_value_t)]
     pub dialect: Dialect,
     /// Fault to play
     #[arg(long, value_enum)]
@@ -79,23 +80,6 @@ impl StandinOptions {
 
     pub(crate) fn warmup(&self) -> Duration {
         Duration::from_millis(self.warmup_ms)
-    }
-}
-
-/// The server whose files and answers are imitated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// A CPU build of vLLM 0.32
-    #[value(name = "vllm-0.32-cpu")]
-    Vllm032Cpu,
-}
-
-impl Dialect {
-    pub(crate) fn vllm_version(self) -> &'static str {
-        match self {
-            Self::Vllm032Cpu => "0.32.0",
-        }
     }
 }
 

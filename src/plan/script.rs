@@ -1,0 +1,134 @@
+//! The manual's Python script as a procedure needs it: what it leaves to defaults is written out, and the ledger
+//! is left where a server's clients leave it.
+
+use serde_json::{Map, Value, json};
+
+use super::build::Builder;
+use super::model::{Command, RUN};
+
+/// Flags of a server that have no meaning inside a script, each with its value.
+const OF_A_SERVER: [&str; 4] = ["--host", "--port", "--port-file", "--served-model-name"];
+
+/// Begins the line that holds the parameters as a JSON string.
+pub(crate) const PARAMETERS: &str = "PARAMETERS = ";
+
+/// The script behind its parameters, among which `{run}` is its own directory. vLLM starts its engine in another process, which imports the
+/// script again: hence the guard at the end.
+const BODY: &str = r#"RUN = os.path.dirname(os.path.abspath(__file__))
+PLAN = json.loads(PARAMETERS.replace("{run}", json.dumps(RUN)[1:-1]))
+
+
+def main():
+    from vllm import LLM, SamplingParams
+
+    llm = LLM(**PLAN["llm"])
+    params = [SamplingParams(**each) for each in PLAN["sampling"]]
+    llm.start_profile()
+    sent = time.time_ns()
+    outputs = llm.generate(PLAN["prompts"], params)
+    done = time.time_ns()
+    llm.stop_profile()
+    with open(PLAN["ledger"], "w") as ledger:
+        for request, output in enumerate(outputs):
+            answer = output.outputs[0]
+            served = {
+                "request": request,
+                "prompt_tokens": len(output.prompt_token_ids),
+                "output_tokens": len(answer.token_ids),
+                "cached_tokens": output.num_cached_tokens or 0,
+                "sent_ns": sent,
+                "token_ns": [],
+                "done_ns": done,
+                "finish_reason": answer.finish_reason,
+            }
+            ledger.write(json.dumps(served) + "\n")
+
+
+if __name__ == "__main__":
+    main()
+"#;
+
+impl Builder<'_> {
+    /// The script and the command that runs it, made of the server's own flags.
+    pub(super) fn script(&mut self, server: &Command) -> (String, Command) {
+        let flags = server.argv.get(self.site.launcher.len()..).unwrap_or_default();
+        let requests = &self.procedure.load.request;
+        let sampling: Vec<Value> = requests
+            .iter()
+            .map(|request| json!({"max_tokens": request.max_tokens, "temperature": request.temperature}))
+            .collect();
+        let plan = json!({
+            "llm": keywords(flags),
+            "prompts": requests.iter().map(|request| &request.prompt).collect::<Vec<_>>(),
+            "sampling": sampling,
+            "ledger": format!("{RUN}/client.jsonl"),
+        });
+        self.adapt(
+            "llm.generate([…]) without sampling parameters",
+            "SamplingParams with max_tokens and temperature",
+            "the defaults (16 tokens, temperature 1) changed between versions and change the traced operators",
+            "measured on 0.32.0: greedy_argmax against fused_gumbel_argmax",
+        );
+        // A JSON string is a Python string, too.
+        let text = format!(
+            "# Written by tracegate from the procedure {}.\nimport json\nimport os\nimport time\n\n{PARAMETERS}{}\n{BODY}",
+            self.procedure.name,
+            Value::from(plan.to_string()),
+        );
+        let mut argv = self.site.script.clone();
+        argv.push(format!("{RUN}/script.py"));
+        (text, Command { argv, env: server.env.clone() })
+    }
+}
+
+/// `--max-model-len 256 --enforce-eager` as keyword arguments of `LLM`.
+fn keywords(flags: &[String]) -> Map<String, Value> {
+    let mut keywords = Map::new();
+    let mut rest = flags.iter().peekable();
+    while let Some(flag) = rest.next() {
+        let value = rest.next_if(|word| !word.starts_with("--"));
+        if OF_A_SERVER.contains(&flag.as_str()) {
+            continue;
+        }
+        let name = flag.trim_start_matches('-').replace('-', "_");
+        keywords.insert(name, value.map_or(Value::Bool(true), |text| literal(text)));
+    }
+    keywords
+}
+
+fn literal(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Number(_) | Value::Object(_))) => value,
+        _ => Value::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_keywords() {
+        let flags = [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+            "--model",
+            "/m",
+            "--load-format",
+            "dummy",
+            "--enforce-eager",
+            "--max-model-len",
+            "256",
+            "--profiler-config",
+            "{\"profiler\":\"torch\"}",
+        ]
+        .map(str::to_owned);
+        assert_eq!(
+            Value::Object(keywords(&flags)),
+            json!({"model": "/m", "load_format": "dummy", "enforce_eager": true, "max_model_len": 256,
+                "profiler_config": {"profiler": "torch"}})
+        );
+    }
+}

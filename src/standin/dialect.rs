@@ -1,0 +1,70 @@
+//! The servers that the stand-in can imitate. The Gaudi ones follow the public sources of the plugin and the
+//! bridge, not a real trace.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// The server whose files and answers are imitated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// A CPU build of vLLM 0.32: `execute_context_…` annotations
+    #[default]
+    #[value(name = "vllm-0.32-cpu")]
+    #[serde(rename = "vllm-0.32-cpu")]
+    Vllm032Cpu,
+    /// vLLM 0.13: `execute_new_…` annotations, which count requests only
+    #[value(name = "vllm-0.13")]
+    #[serde(rename = "vllm-0.13")]
+    Vllm013,
+    /// vLLM 0.11: no annotations, enabled by `VLLM_TORCH_PROFILER_DIR`
+    #[value(name = "vllm-0.11")]
+    #[serde(rename = "vllm-0.11")]
+    Vllm011,
+    /// vLLM 0.32 with the Gaudi plugin, Python stacks on
+    GaudiStack,
+    /// The same with `VLLM_PROFILER_ENABLED=full`: high-level slices inside the trace, no stacks
+    GaudiFull,
+    /// The same with `VLLM_PROFILER_ENABLED=true`: `server_events_*.json` from boot, no window
+    GaudiHighLevel,
+    /// The same with `VLLM_PT_PROFILE`: one step of warm-up, then an intended assertion
+    GaudiPtProfile,
+}
+
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl Dialect {
+    /// Version of vLLM that the imitated server is.
+    pub(crate) fn vllm_version(self) -> &'static str {
+        match self {
+            Self::Vllm011 => "0.11.0",
+            Self::Vllm013 => "0.13.0",
+            _ => "0.32.0",
+        }
+    }
+
+    /// Version of the Gaudi plugin, where the imitated server has it.
+    pub(crate) fn plugin_version(self) -> Option<&'static str> {
+        match self {
+            Self::Vllm032Cpu | Self::Vllm013 | Self::Vllm011 => None,
+            Self::GaudiStack | Self::GaudiFull | Self::GaudiHighLevel | Self::GaudiPtProfile => {
+                Some("0.21.0")
+            }
+        }
+    }
+
+    /// Prompts and decodes of one scheduled batch run one after the other, as Gaudi's graphs do.
+    pub(crate) fn separates_phases(self) -> bool {
+        self.plugin_version().is_some()
+    }
+
+    /// The name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
