@@ -33,19 +33,9 @@ pub(super) struct Run {
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names
     #[arg(long, value_enum)]
     client: Option<LoadClient>,
-    /// Factor on every deadline, for slow machines
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
+    /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
-}
-
-/// A factor that keeps deadlines finite and longer than nothing.
-fn positive(text: &str) -> Result<f64, String> {
-    let factor: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
-    if (0.001..=1000.0).contains(&factor) {
-        Ok(factor)
-    } else {
-        Err("must be between 0.001 and 1000".to_owned())
-    }
 }
 
 impl Run {
