@@ -19,7 +19,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 /// Characters that a terminal or a browser obeys instead of showing: controls, escape sequences'
 /// first bytes, and the marks that turn the direction of text, by which one text looks like another.
 fn obeyed(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && c != '\n' && c != '\t')
 }
 

@@ -236,14 +236,16 @@ fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(),
 }
 
 fn write_procedure(row: &Row, deaf: bool, directory: &Path) {
-    let mut args: Vec<String> = CHILDREN.iter().flat_map(|child| ["--child", child]).map(str::to_owned).collect();
+    let mut args: Vec<String> =
+        CHILDREN.iter().flat_map(|child| ["--child", child]).map(str::to_owned).collect();
     if deaf {
         args.push("--deaf".to_owned());
     }
     args.extend(row.fault.iter().flat_map(|fault| ["--fault", fault]).map(str::to_owned));
     let boot = if row.name == "boot_deadline" { "1s" } else { "60s" };
     let stop = if row.name == "stop_deadline" { "500ms" } else { "60s" };
-    let shipped = std::fs::read_to_string(common::root().join("procedures/async_single_request.toml")).unwrap();
+    let shipped =
+        std::fs::read_to_string(common::root().join("procedures/async_single_request.toml")).unwrap();
     let text = shipped
         .replace("boot = \"15m\"", &format!("boot = \"{boot}\""))
         .replace("stop = \"10m\"", &format!("stop = \"{stop}\""))
@@ -278,7 +280,10 @@ fn wait_for_load(directory: &Path) {
     wait_until("the load", || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let record: Value = serde_json::from_str(&text).unwrap_or_default();
-        record["phases"].as_array().and_then(|phases| phases.last()).is_some_and(|last| last["phase"] == "load")
+        record["phases"]
+            .as_array()
+            .and_then(|phases| phases.last())
+            .is_some_and(|last| last["phase"] == "load")
     });
 }
 
@@ -292,7 +297,8 @@ fn guard_of(directory: &Path) -> i32 {
 fn survivors(directory: &Path) -> Vec<String> {
     let wanted = directory.as_os_str().as_encoded_bytes();
     let holds = |text: &[u8]| text.windows(wanted.len()).any(|part| part == wanted);
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pids =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     pids.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
         .filter_map(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
-use crate::run::default_parent;
+use crate::run::{default_parent, prune};
 use crate::standin::Fault;
 
 #[derive(Args)]
@@ -27,6 +27,10 @@ pub(super) struct Run {
     /// Read procedures from this directory instead of those that ship with tracegate
     #[arg(long, value_name = "DIR")]
     procedures: Option<PathBuf>,
+    /// Passed runs of each procedure to keep under DIR/LANE, this one included; older ones are removed.
+    /// Runs that failed, were cut off or had no verdict always stay
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    keep: u16,
     /// Fault for the stand-in to play
     #[arg(long, value_enum, value_name = "NAME")]
     fault: Option<Fault>,
@@ -62,7 +66,7 @@ impl Run {
                 client: self.client,
                 deadline_scale: self.deadline_scale,
             };
-            exit = exit.and(run_one(&job));
+            exit = exit.and(run_one(&job, usize::from(self.keep)));
             if crate::server::interrupt::heard().is_some() {
                 break;
             }
@@ -91,7 +95,7 @@ pub(super) fn select(
     names.iter().map(|name| find(name, &known)).collect()
 }
 
-fn run_one(job: &Job) -> Exit {
+fn run_one(job: &Job, keep: usize) -> Exit {
     crate::output::line(format_args!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane));
     let progress = Progress::new();
     let finished = job.run(&|phase, status| progress.tell(phase, status));
@@ -100,7 +104,11 @@ fn run_one(job: &Job) -> Exit {
         Ok(Finished { directory, decided }) => {
             crate::output::line(table::decided(&decided));
             crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
-            if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
+            if !decided.verdict.passed {
+                return Exit::Failed;
+            }
+            prune(&directory, &job.procedure.name, keep);
+            Exit::Pass
         }
         Err(unfinished) => {
             let Unfinished { directory, error } = *unfinished;

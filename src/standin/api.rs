@@ -68,7 +68,11 @@ async fn not_allowed() -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> StatusCode {
-    if app.warm.load(Ordering::Relaxed) && !app.unhealthy.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if app.warm.load(Ordering::Relaxed) && !app.unhealthy.load(Ordering::Relaxed) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 async fn version(State(app): State<Arc<App>>) -> Response {

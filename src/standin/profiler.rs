@@ -39,7 +39,8 @@ impl Profiler {
         if self.window.is_some() || self.fault == Some(Fault::AlreadyActive) {
             return Err(ApiError::already_active());
         }
-        let failed = |reason: &str| Err(ApiError::internal(format!("Call to profile method failed: {reason}")));
+        let failed =
+            |reason: &str| Err(ApiError::internal(format!("Call to profile method failed: {reason}")));
         match self.fault {
             Some(Fault::ProfilerNotEnabled) => return failed("Profiler is not enabled."),
             Some(Fault::OldSignature) => {
@@ -100,9 +101,7 @@ impl Profiler {
         if later {
             return Ok(());
         }
-        writing
-            .await
-            .map_err(|error| ApiError::internal(format!("Call to profile method failed: {error}")))
+        writing.await.map_err(|error| ApiError::internal(format!("Call to profile method failed: {error}")))
     }
 }
 
@@ -134,4 +133,3 @@ fn told(mut steps: Vec<Executed>, fault: Option<Fault>, epoch: i64) -> Vec<Execu
     }
     steps
 }
-
