@@ -5,11 +5,12 @@
 
 mod common;
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
+use common::processes::{code_of, survivors, wait_until};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -293,27 +294,6 @@ fn guard_of(directory: &Path) -> i32 {
     pid.unwrap()
 }
 
-/// Processes that belong to a directory: it is in their command line, or they work in it.
-fn survivors(directory: &Path) -> Vec<String> {
-    let wanted = directory.as_os_str().as_encoded_bytes();
-    let holds = |text: &[u8]| text.windows(wanted.len()).any(|part| part == wanted);
-    let pids =
-        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    pids.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
-        .filter_map(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-            let ours = holds(&line) || holds(cwd.as_os_str().as_encoded_bytes());
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            ours.then(|| format!("{} (pid {pid})", name.trim()))
-        })
-        .collect()
-}
-
-fn code_of(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| -status.signal().unwrap())
-}
-
 fn read_json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap()
@@ -321,12 +301,4 @@ fn read_json(path: &Path) -> Value {
 
 fn check(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(complaint().into()) }
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

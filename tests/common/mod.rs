@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails has found a broken test")]
 
+pub(crate) mod processes;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
