@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{real_trace, text, tracegate};
+use common::{real_trace, root, text, tracegate};
 use serde_json::Value;
 
 fn inspect_json(path: &std::path::Path) -> (Option<i32>, Value) {
