@@ -47,6 +47,16 @@ pub struct Unfinished {
     pub error: RunError,
 }
 
+/// Reads a factor that keeps deadlines finite and longer than nothing.
+pub(crate) fn deadline_scale(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    if (0.001..=1000.0).contains(&factor) {
+        Ok(factor)
+    } else {
+        Err("must be between 0.001 and 1000".to_owned())
+    }
+}
+
 impl Job {
     /// Makes the plan: probes the lane and resolves the procedure for what is there.
     ///

@@ -9,18 +9,24 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes a text and a newline to standard output.
 pub(crate) fn line(text: impl Display) {
-    note(writeln!(std::io::stdout().lock(), "{text}"));
+    note(writeln!(std::io::stdout().lock(), "{}", shown(&text)));
 }
 
 /// Writes a text to standard output.
 pub(crate) fn text(text: impl Display) {
     let mut out = std::io::stdout().lock();
-    note(write!(out, "{text}").and_then(|()| out.flush()));
+    note(write!(out, "{}", shown(&text)).and_then(|()| out.flush()));
 }
 
 /// Writes a line to standard error. When that fails, too, nobody is left to be told.
 pub(crate) fn error_line(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(&text));
+}
+
+/// The last gate before a terminal: names and messages come from servers and traces, and nothing
+/// that tracegate prints itself needs a control character.
+fn shown(text: &dyn Display) -> String {
+    crate::text::printable(&text.to_string()).into_owned()
 }
 
 pub(crate) fn note(written: std::io::Result<()>) {

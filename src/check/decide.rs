@@ -37,7 +37,7 @@ impl Decided {
 pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     let record = directory.record()?;
     if record.state != RunState::Complete {
-        let reason = record.error.clone().unwrap_or_else(|| "it was cut off".to_owned());
+        let reason = record.error.clone().unwrap_or_else(|| directory.how_far(&record));
         return Err(RunError::Incomplete { path: directory.path().to_owned(), reason });
     }
     let plan = directory.plan()?;

@@ -19,6 +19,7 @@ pub use exit::Exit;
 use crate::lane::REEXEC;
 use crate::server::guard::GUARD;
 use crate::standin::StandinOptions;
+use crate::standin::kin::KIN;
 
 /// `cargo test` for the profiling procedures of vLLM servers.
 #[derive(Parser)]
@@ -53,8 +54,8 @@ enum Verb {
 /// Parses the arguments of this process and runs the verb.
 #[must_use]
 pub fn main() -> ExitCode {
-    if std::env::var_os(REEXEC).is_some_and(|part| part == GUARD) {
-        return crate::server::guard::main();
+    if let Some(code) = hidden_part() {
+        return code;
     }
     let exit = match Cli::parse().verb {
         Verb::Run(verb) => verb.run(),
@@ -78,14 +79,25 @@ pub fn main() -> ExitCode {
 /// the exit code; otherwise returns `None` at once. For binaries that are no `tracegate`, such as
 /// harnesses.
 pub(crate) fn reexecuted() -> Option<ExitCode> {
-    if std::env::var_os(REEXEC)? == GUARD {
-        return Some(crate::server::guard::main());
+    std::env::var_os(REEXEC)?;
+    if let Some(code) = hidden_part() {
+        return Some(code);
     }
     let exit = match Cli::parse().verb {
         Verb::Standin(options) => serve(options),
         _ => Exit::Usage,
     };
     Some(exit.into())
+}
+
+/// The parts that are no verb: the guard of a server, and the stand-in's children.
+fn hidden_part() -> Option<ExitCode> {
+    let part = std::env::var_os(REEXEC)?;
+    match part.to_str()? {
+        GUARD => Some(crate::server::guard::main()),
+        KIN => Some(crate::standin::kin::main()),
+        _ => None,
+    }
 }
 
 fn serve(options: StandinOptions) -> Exit {

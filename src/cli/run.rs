@@ -10,7 +10,7 @@ use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
-use crate::run::default_parent;
+use crate::run::{default_parent, prune};
 use crate::standin::Fault;
 
 #[derive(Args)]
@@ -27,25 +27,19 @@ pub(super) struct Run {
     /// Read procedures from this directory instead of those that ship with tracegate
     #[arg(long, value_name = "DIR")]
     procedures: Option<PathBuf>,
+    /// Passed runs of each procedure to keep under DIR/LANE, this one included; older ones are removed.
+    /// Runs that failed, were cut off or had no verdict always stay
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    keep: u16,
     /// Fault for the stand-in to play
     #[arg(long, value_enum, value_name = "NAME")]
     fault: Option<Fault>,
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names
     #[arg(long, value_enum)]
     client: Option<LoadClient>,
-    /// Factor on every deadline, for slow machines
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
+    /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
-}
-
-/// A factor that keeps deadlines finite and longer than nothing.
-fn positive(text: &str) -> Result<f64, String> {
-    let factor: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
-    if (0.001..=1000.0).contains(&factor) {
-        Ok(factor)
-    } else {
-        Err("must be between 0.001 and 1000".to_owned())
-    }
 }
 
 impl Run {
@@ -72,7 +66,7 @@ impl Run {
                 client: self.client,
                 deadline_scale: self.deadline_scale,
             };
-            exit = exit.and(run_one(&job));
+            exit = exit.and(run_one(&job, usize::from(self.keep)));
             if crate::server::interrupt::heard().is_some() {
                 break;
             }
@@ -101,7 +95,7 @@ pub(super) fn select(
     names.iter().map(|name| find(name, &known)).collect()
 }
 
-fn run_one(job: &Job) -> Exit {
+fn run_one(job: &Job, keep: usize) -> Exit {
     crate::output::line(format_args!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane));
     let progress = Progress::new();
     let finished = job.run(&|phase, status| progress.tell(phase, status));
@@ -110,7 +104,11 @@ fn run_one(job: &Job) -> Exit {
         Ok(Finished { directory, decided }) => {
             crate::output::line(table::decided(&decided));
             crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
-            if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
+            if !decided.verdict.passed {
+                return Exit::Failed;
+            }
+            prune(&directory, &job.procedure.name, keep);
+            Exit::Pass
         }
         Err(unfinished) => {
             let Unfinished { directory, error } = *unfinished;

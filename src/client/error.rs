@@ -68,25 +68,66 @@ pub enum ClientError {
     },
 }
 
-/// Causes of refusals of the profiler's routes, from the issues where they were found.
+/// Causes of refusals of the profiler's routes, with the issues where they were found.
 pub(crate) fn diagnosis(route: &str, status: u16, body: &str) -> String {
-    let cause = match (route, status) {
-        (_, 404) => {
-            "the profiler routes are not mounted: vLLM 0.16 and newer need --profiler-config (vllm#33536)"
+    const VLLM: &str = "https://github.com/vllm-project/vllm/issues/";
+    let (cause, source) = match (route, status) {
+        ("/start_profile" | "/stop_profile", 404) => (
+            "the profiler routes are not mounted: vLLM 0.16 and newer need --profiler-config (vllm#33536)",
+            format!("{VLLM}33536"),
+        ),
+        ("/start_profile", 409) => (
+            "a session is active already: someone else profiles this server, or an earlier window was not closed",
+            "vLLM 0.32: vllm/entrypoints/serve/profile, ProfilerAlreadyActiveError".to_owned(),
+        ),
+        _ if body.contains("Profiler is not enabled") => (
+            "the worker was not told: on Gaudi VLLM_TORCH_PROFILER_DIR is needed besides --profiler-config (vllm-gaudi#1268)",
+            "https://github.com/vllm-project/vllm-gaudi/pull/1268".to_owned(),
+        ),
+        _ if body.contains("profile_prefix") || body.contains("positional argument") => (
+            "the worker's profile() has an old signature: vllm-gaudi 0.17.1 to 0.19.1.post1; 0.21.0 mends it (vllm-gaudi 3e32d047)",
+            "https://github.com/vllm-project/vllm-gaudi/commit/3e32d047".to_owned(),
+        ),
+        _ if body.contains("profiling overrides") => (
+            "workers on this platform take no delay_iterations or max_iterations",
+            "vLLM 0.32: vllm/v1/executor/abstract.py".to_owned(),
+        ),
+        _ if body.contains("not running") => {
+            ("the profiler was not running when it was stopped (vllm#51676)", format!("{VLLM}51676"))
         }
-        ("/start_profile", 409) => {
-            "a session is active already: someone else profiles this server, or an earlier window was not closed"
-        }
-        _ if body.contains("Profiler is not enabled") => {
-            "the worker was not told: on Gaudi VLLM_TORCH_PROFILER_DIR is needed besides --profiler-config (vllm-gaudi#1268)"
-        }
-        _ if body.contains("profile_prefix") || body.contains("positional argument") => {
-            "the worker's profile() has an old signature: vllm-gaudi 0.17.1 to 0.19.1.post1; 0.21.0 mends it (vllm-gaudi 3e32d047)"
-        }
-        _ if body.contains("not running") => "the profiler was not running when it was stopped (vllm#51676)",
-        ("/stop_profile", 500..) => "the worker failed while it exported the trace; its log says why",
-        ("/start_profile", 500..) => "the worker failed to start the profiler; its log says why",
+        ("/stop_profile", 500..) => (
+            "the worker failed while it exported the trace; its log says why. A server whose workers died answers so, too",
+            "https://github.com/vllm-project/vllm-ascend/issues/16642".to_owned(),
+        ),
+        ("/start_profile", 500..) => (
+            "the worker failed to start the profiler, or the front end failed while the worker records; its log says which",
+            "https://github.com/vllm-project/vllm-ascend/issues/16642".to_owned(),
+        ),
         _ => return String::new(),
     };
-    format!("\n  likely cause: {cause}")
+    format!("\n  likely cause: {cause}\n  source: {source}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The catalogue of failures, as far as an answer tells them apart.
+    #[test]
+    fn refusals_are_told_apart() {
+        for (route, status, body, cause, source) in [
+            ("/start_profile", 404, "Not Found", "not mounted", "vllm/issues/33536"),
+            ("/stop_profile", 404, "Not Found", "not mounted", "vllm/issues/33536"),
+            ("/start_profile", 409, "already active", "a session is active", "ProfilerAlreadyActive"),
+            ("/start_profile", 500, "Profiler is not enabled.", "was not told", "vllm-gaudi/pull/1268"),
+            ("/start_profile", 500, "takes 2 positional arguments", "old signature", "3e32d047"),
+            ("/stop_profile", 500, "when it's not running", "not running", "vllm/issues/51676"),
+            ("/stop_profile", 500, "EngineDeadError", "while it exported", "vllm-ascend/issues/16642"),
+            ("/start_profile", 503, "", "failed to start", "vllm-ascend/issues/16642"),
+        ] {
+            let said = diagnosis(route, status, body);
+            assert!(said.contains(cause) && said.contains(source), "{route} {status} {body}: {said}");
+        }
+        assert_eq!(diagnosis("/v1/completions", 404, "The model does not exist"), "");
+    }
 }

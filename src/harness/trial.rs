@@ -23,13 +23,14 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     let _turn = (lane != Lane::Standin).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     let title = procedure.title.clone();
     let name = procedure.name.clone();
-    let job = Job { procedure, lane, out, fault: None, client: None, deadline_scale: deadline_scale() };
+    let deadline_scale = deadline_scale()?;
+    let job = Job { procedure, lane, out, fault: None, client: None, deadline_scale };
     let finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory
             .as_ref()
             .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
-        Failed::from(format!("infrastructure error, no verdict: {}{place}", unfinished.error))
+        shown(&format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
     if !finished.decided.verdict.passed {
         return Err(keep(&finished, &table::checks(&finished.decided.verdict)));
@@ -46,11 +47,21 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
 
 fn keep(finished: &Finished, message: &str) -> Failed {
     let path = finished.directory.path().display();
-    format!("{message}\nevidence: {path}\nto decide it again: tracegate check {path}").into()
+    shown(&format!("{message}\nevidence: {path}\nto decide it again: tracegate check {path}"))
 }
 
-/// `TRACEGATE_DEADLINE_SCALE`, a factor for slow machines; 1 when absent or no number.
-fn deadline_scale() -> f64 {
-    let text = std::env::var("TRACEGATE_DEADLINE_SCALE").unwrap_or_default();
-    text.parse().ok().filter(|scale: &f64| scale.is_finite() && *scale > 0.0).unwrap_or(1.0)
+/// libtest-mimic prints messages as they are; parts of them come from servers and traces.
+fn shown(message: &str) -> Failed {
+    crate::text::printable(message).into_owned().into()
+}
+
+/// Names a factor on every deadline, for slow machines.
+const SCALE: &str = "TRACEGATE_DEADLINE_SCALE";
+
+/// The factor; 1 where none is set. One that cannot be meant fails the trial: a trial that ran with
+/// other deadlines than its user set would be a surprise at the wrong time.
+fn deadline_scale() -> Result<f64, String> {
+    let Some(text) = std::env::var_os(SCALE) else { return Ok(1.0) };
+    crate::job::deadline_scale(&text.to_string_lossy())
+        .map_err(|reason| format!("{SCALE}={:?} {reason}", text.display().to_string()))
 }

@@ -49,8 +49,52 @@ fn server(procedure: &Procedure) -> Option<Complaint> {
     if server.max_model_len.is_some_and(|tokens| tokens < 2) {
         return say("server.max_model_len", "must be at least 2: one prompt token and one output token");
     }
-    let bad = server.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0']))?;
-    say("server.env", format!("{bad:?} cannot be the name of an environment variable"))
+    if let Some(bad) = server.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+        return say("server.env", format!("{bad:?} cannot be the name of an environment variable"));
+    }
+    server_args(&server.args).or_else(|| {
+        let (key, value) = server.env.iter().find(|(_, value)| leaves_run(value))?;
+        say("server.env", format!("{key}={value:?} leads out of the run directory"))
+    })
+}
+
+/// Flags that the plan sets itself: another address would expose the server, another port or
+/// directory would make it somebody else's.
+fn server_args(args: &[String]) -> Option<Complaint> {
+    const PLANS: [&str; 8] = [
+        "--host",
+        "--port",
+        "--port-file",
+        "--uds",
+        "--model",
+        "--served-model-name",
+        "--profiler-config",
+        "--api-key",
+    ];
+    for arg in args {
+        if arg.contains('\0') {
+            return say("server.args", format!("{arg:?} cannot be an argument"));
+        }
+        let flag = arg.split('=').next().unwrap_or_default();
+        // `--profiler-config.torch_profiler_dir` and `--profiler_config` are the same flag to vLLM.
+        let flag = flag.split('.').next().unwrap_or_default().replace('_', "-");
+        if PLANS.contains(&flag.as_str()) {
+            return say("server.args", format!("{flag} is set by the plan and cannot be given here"));
+        }
+        if leaves_run(arg) {
+            return say("server.args", format!("{arg:?} leads out of the run directory"));
+        }
+    }
+    None
+}
+
+/// A path below `{run}` that climbs out of it.
+fn leaves_run(text: &str) -> bool {
+    text.match_indices("{run}").any(|(at, run)| {
+        let path = &text[at + run.len()..];
+        let end = path.find(|c: char| c == '"' || c == ':' || c.is_whitespace()).unwrap_or(path.len());
+        path[..end].split('/').any(|part| part == "..")
+    })
 }
 
 fn load(procedure: &Procedure) -> Option<Complaint> {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::RunError;
 use super::record::RunRecord;
+use super::retention;
 use crate::client::{Ledger, Served};
 use crate::plan::Plan;
 
@@ -16,7 +17,8 @@ use crate::plan::Plan;
 pub struct RunDirectory(PathBuf);
 
 impl RunDirectory {
-    /// Makes a fresh directory `PARENT/LANE/PROCEDURE-N`, N being the first free number.
+    /// Makes a fresh directory `PARENT/LANE/PROCEDURE-N`. N is one more than the largest there is, so
+    /// that the order of numbers is the order of runs although old ones are removed.
     ///
     /// # Errors
     /// It cannot be made, or its path cannot stand inside the JSON of `--profiler-config`.
@@ -30,7 +32,8 @@ impl RunDirectory {
                 "the path must be UTF-8 without control characters: it becomes part of commands and messages";
             return Err(RunError::directory(lane, reason));
         }
-        for number in 1u32.. {
+        let newest = retention::numbered(&lane, &plan.procedure).last().map_or(0, |(number, _)| *number);
+        for number in newest + 1.. {
             let path = lane.join(format!("{}-{number}", plan.procedure));
             match std::fs::create_dir(&path) {
                 Ok(()) => {
@@ -47,15 +50,18 @@ impl RunDirectory {
         Err(RunError::directory(lane, "no free number"))
     }
 
-    /// An existing run directory.
+    /// An existing run directory. It may come from another machine, and from someone else.
     ///
     /// # Errors
-    /// It is not one.
+    /// It is not one, or a part of it is elsewhere.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        if path.join("run.json").is_file() && path.join("plan.toml").is_file() {
-            return Ok(Self(path.to_owned()));
+        if !path.join("run.json").is_file() || !path.join("plan.toml").is_file() {
+            return Err(RunError::directory(path, "is no run directory: run.json or plan.toml is missing"));
         }
-        Err(RunError::directory(path, "is no run directory: run.json or plan.toml is missing"))
+        for directory in [path.to_owned(), path.join("traces")] {
+            refuse_links(&directory)?;
+        }
+        Ok(Self(path.to_owned()))
     }
 
     /// Where it is.
@@ -141,6 +147,30 @@ impl RunDirectory {
         self.read_json("run.json")
     }
 
+    /// The verdict, where the run was decided.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn verdict(&self) -> Result<crate::check::Verdict, RunError> {
+        self.read_json("verdict.json")
+    }
+
+    /// How far a run came that did not complete, for messages.
+    pub(crate) fn how_far(&self, record: &RunRecord) -> String {
+        let mut text = match record.phases.last() {
+            Some(last) => format!("it was cut off while {}", last.phase.describe()),
+            None => "it was cut off before it began".to_owned(),
+        };
+        let guard: Result<crate::server::Shutdown, _> = self.read_json(crate::server::guard::ABANDONED);
+        if let Ok(shutdown) = guard {
+            text += &format!("; its guard then ended the server ({})", shutdown.status);
+            if !shutdown.left_nothing() {
+                text += &format!(": {}", shutdown.describe_leftovers());
+            }
+        }
+        text
+    }
+
     /// What the client saw.
     ///
     /// # Errors
@@ -163,6 +193,19 @@ impl RunDirectory {
         let path = self.0.join(name);
         let text = read(&path)?;
         serde_json::from_str(&text).map_err(|error| RunError::directory(path, error))
+    }
+}
+
+/// A link in a run directory would have files from elsewhere read, and quoted in messages.
+fn refuse_links(directory: &Path) -> Result<(), RunError> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(()) };
+    let is_link = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    match entries.flatten().find(is_link) {
+        None => Ok(()),
+        Some(link) => Err(RunError::directory(
+            link.path(),
+            "is a symbolic link: a run directory holds its files itself",
+        )),
     }
 }
 

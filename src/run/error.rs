@@ -7,7 +7,7 @@ use crate::client::ClientError;
 use crate::lane::LaneError;
 use crate::plan::PlanError;
 use crate::procedure::Span;
-use crate::server::{Instance, LogTail, ServerError};
+use crate::server::{Instance, LogTail, ServerError, Shutdown};
 
 /// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,15 @@ pub enum RunError {
         /// What the server's log says about it.
         complaint: Option<String>,
     },
+    /// An error of a run whose server left processes besides.
+    #[error("{error}\n  besides, {leftovers}")]
+    Leftovers {
+        /// The error.
+        #[source]
+        error: Box<RunError>,
+        /// Who was left.
+        leftovers: String,
+    },
     /// The run directory lacks something, or it cannot be written.
     #[error("{path}: {reason}")]
     Directory {
@@ -166,6 +175,15 @@ impl RunError {
     /// A client's error with what is known of the server at that moment.
     pub(super) async fn client(error: ClientError, client: &Client, instance: &Instance) -> Self {
         Self::Client { error, seen: client.last_seen().await, log: Some(instance.log_tail()) }
+    }
+
+    pub(super) fn with_leftovers(self, shutdown: Option<&Shutdown>) -> Self {
+        match shutdown {
+            Some(shutdown) if !shutdown.left_nothing() => {
+                Self::Leftovers { error: Box::new(self), leftovers: shutdown.describe_leftovers() }
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn directory(path: impl Into<PathBuf>, reason: impl ToString) -> Self {

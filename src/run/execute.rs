@@ -39,6 +39,7 @@ pub fn execute(
     let outcome = runtime.block_on(run.whole());
     run.close_phase();
     run.record.state = if outcome.is_ok() { RunState::Complete } else { RunState::Error };
+    let outcome = outcome.map_err(|error| error.with_leftovers(run.record.shutdown.as_ref()));
     run.record.error = outcome.as_ref().err().map(ToString::to_string);
     // On a full disk the record stays at `incomplete`; the cause is worth more than that.
     let saved = directory.write_json_durably("run.json", &run.record);

@@ -7,6 +7,7 @@ mod execute;
 mod patience;
 mod prepare;
 mod record;
+mod retention;
 mod traces;
 mod window;
 
@@ -15,3 +16,4 @@ pub use error::RunError;
 pub(crate) use execute::default_parent;
 pub use execute::execute;
 pub use record::{Phase, RunRecord, RunState, WindowRecord};
+pub use retention::prune;

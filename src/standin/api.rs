@@ -27,6 +27,8 @@ pub(crate) struct App {
     /// When tokens were handed out, where that is asked for.
     pub(crate) token_log: Mutex<Vec<u128>>,
     pub(crate) warm: AtomicBool,
+    /// Set once the window is closed, by the fault.
+    pub(crate) unhealthy: AtomicBool,
     pub(crate) in_flight: AtomicU64,
     pub(crate) served: AtomicU64,
     pub(crate) prompt_tokens: AtomicU64,
@@ -66,11 +68,17 @@ async fn not_allowed() -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> StatusCode {
-    if app.warm.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if app.warm.load(Ordering::Relaxed) && !app.unhealthy.load(Ordering::Relaxed) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 async fn version(State(app): State<Arc<App>>) -> Response {
-    Json(json!({"version": app.options.dialect.vllm_version()})).into_response()
+    let wrong = app.options.fault == Some(Fault::WrongVersion);
+    let version = if wrong { "0.11.0" } else { app.options.dialect.vllm_version() };
+    Json(json!({"version": version})).into_response()
 }
 
 async fn load(State(app): State<Arc<App>>) -> Response {
@@ -94,8 +102,9 @@ async fn models(State(app): State<Arc<App>>) -> Response {
 async fn metrics(State(app): State<Arc<App>>) -> String {
     let labels = format!("{{engine=\"0\",model_name=\"{}\"}}", app.options.model_name());
     let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let stuck = u64::from(app.options.fault == Some(Fault::NeverQuiet) && value(&app.served) > 0);
     [
-        ("gauge", "num_requests_running", value(&app.in_flight)),
+        ("gauge", "num_requests_running", value(&app.in_flight) + stuck),
         ("gauge", "num_requests_waiting", 0),
         ("counter", "prompt_tokens_total", value(&app.prompt_tokens)),
         ("counter", "generation_tokens_total", value(&app.generation_tokens)),
@@ -150,17 +159,22 @@ async fn start_profile(State(app): State<Arc<App>>, body: Bytes) -> Result<Statu
     if !body.is_empty() {
         parse::<Option<StartProfile>>(&body)?;
     }
-    ask(&app, Command::Start).await
+    ask(&app, "start_profile", Command::Start).await
 }
 
 async fn stop_profile(State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
-    ask(&app, Command::Stop).await
+    let stopped = ask(&app, "stop_profile", Command::Stop).await;
+    if app.options.fault == Some(Fault::UnhealthyAfterStop) {
+        app.unhealthy.store(true, Ordering::Relaxed);
+    }
+    stopped
 }
 
 type Reply = oneshot::Sender<Result<(), ApiError>>;
 
-async fn ask(app: &App, command: fn(Reply) -> Command) -> Result<StatusCode, ApiError> {
+async fn ask(app: &App, route: &str, command: fn(Reply) -> Command) -> Result<StatusCode, ApiError> {
     let (reply, answer) = oneshot::channel();
+    crate::output::line(format_args!("INFO: 127.0.0.1 - \"POST /{route} HTTP/1.1\""));
     let gone = || ApiError::internal("EngineDeadError");
     app.commands.send(command(reply)).map_err(|_| gone())?;
     answer.await.map_err(|_| gone())??;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::api::{App, parse};
 use super::engine::{Command, Request, Token};
 use super::error::ApiError;
+use super::fault::Fault;
 use super::tokenizer;
 
 /// The fields that change what is answered; all others are accepted and ignored.
@@ -46,6 +47,12 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     if !app.warm.load(Ordering::Relaxed) {
         // A real server does not listen before it is warm; a client that did not wait must notice.
         return Err(ApiError::not_ready());
+    }
+    match app.options.fault {
+        Some(Fault::RequestFails) => return Err(ApiError::internal("EngineCore encountered an issue")),
+        Some(Fault::RequestHangs) => std::future::pending().await,
+        Some(Fault::CrashInLoad) => std::process::abort(),
+        _ => {}
     }
     let asked: Asked = parse(&body)?;
     let model = app.options.model_name();

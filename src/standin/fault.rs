@@ -48,6 +48,30 @@ pub enum Fault {
     CrashOnStop,
     /// `/v1/models` lists another model.
     WrongModel,
+    /// `/version` names another release.
+    WrongVersion,
+    /// `/start_profile` answers 500 while the worker records (vllm-ascend#16642).
+    StartFails,
+    /// `/start_profile` answers 500 as vllm-gaudi does without its variable (vllm-gaudi#1268).
+    ProfilerNotEnabled,
+    /// `/start_profile` answers 500 as a worker with an old `profile()` does (vllm-gaudi 3e32d047).
+    OldSignature,
+    /// A completion answers 500.
+    RequestFails,
+    /// A completion is never answered.
+    RequestHangs,
+    /// The process dies when a completion is asked for.
+    CrashInLoad,
+    /// `/metrics` never stops showing a running request.
+    NeverQuiet,
+    /// `/stop_profile` is never answered (vllm#8326).
+    StopHangs,
+    /// `/health` answers 503 once the window is closed.
+    UnhealthyAfterStop,
+    /// The last rank writes its trace 1.5 seconds after the others.
+    LateRank,
+    /// The worker trace is half written for 1.5 seconds.
+    SlowExport,
 }
 
 impl Fault {

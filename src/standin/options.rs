@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::dialect::Dialect;
 use super::fault::Fault;
+use super::kin::Kin;
 
 /// Options of `tracegate standin`.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +54,27 @@ pub struct StandinOptions {
     /// nanoseconds on the Unix clock, when the server ends
     #[arg(long, value_name = "FILE")]
     pub token_log: Option<PathBuf>,
+    /// Start an awkward child while booting; for tests of supervision
+    #[arg(long, value_enum, value_name = "KIND", hide = true)]
+    pub child: Vec<Kin>,
+    /// Ignore SIGTERM; for tests of supervision
+    #[arg(long, hide = true)]
+    pub deaf: bool,
+    /// Milliseconds before the port is bound; for tests of taken ports
+    #[arg(long, value_name = "MS", hide = true)]
+    pub bind_after_ms: Option<u64>,
+    /// Listen on every address; for tests of what is refused
+    #[arg(long, hide = true)]
+    pub exposed: bool,
+    /// Largest file this process may write, in bytes; for tests of full disks
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub file_limit: Option<u64>,
+    /// Write traces to the temporary directory first, as Kineto does
+    #[arg(long, hide = true)]
+    pub through_tmpdir: bool,
+    /// Print the environment while booting; for tests of what a server is told
+    #[arg(long, hide = true)]
+    pub log_environment: bool,
     /// Seed of the latency jitter
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::serve::ListenerExt;
+use nix::sys::signal::{SigSet, Signal};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::api::{App, profiles, router};
 use super::engine::Engine;
 use super::fault::Fault;
+use super::kin;
 use super::options::StandinOptions;
 
 /// Why the stand-in could not serve.
@@ -50,13 +52,41 @@ pub enum StandinError {
 /// # Errors
 /// The port cannot be bound, a file cannot be written, or the fault asks for an exit during boot.
 pub fn run(options: StandinOptions) -> Result<(), StandinError> {
+    if options.deaf || options.file_limit.is_some() {
+        restrict(&options)?;
+    }
+    if options.log_environment {
+        for (name, value) in std::env::vars_os() {
+            crate::output::line(format_args!("{}={}", name.display(), value.display()));
+        }
+    }
+    for kind in &options.child {
+        kin::start(*kind)?;
+    }
     // Several clients and an engine with sleeps: one thread does, and keeps the order of things.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(options))
 }
 
+/// Signals are blocked, not ignored: the mask is this thread's and of all that follow from it.
+fn restrict(options: &StandinOptions) -> io::Result<()> {
+    if options.deaf {
+        kin::deafen()?;
+    }
+    if let Some(bytes) = options.file_limit {
+        // Without the signal a write over the limit is an error, as it is in Python.
+        SigSet::from_iter([Signal::SIGXFSZ]).thread_block()?;
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, bytes, bytes)?;
+    }
+    Ok(())
+}
+
 async fn serve(options: StandinOptions) -> Result<(), StandinError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+    if let Some(wait) = options.bind_after_ms {
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    }
+    let address = if options.exposed { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let listener = TcpListener::bind((address, options.port))
         .await
         .map_err(|source| StandinError::Bind { port: options.port, source })?;
     let port = listener.local_addr()?.port();
@@ -85,6 +115,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         commands,
         token_log: Mutex::default(),
         warm: AtomicBool::new(false),
+        unhealthy: AtomicBool::new(false),
         in_flight: AtomicU64::new(0),
         served: AtomicU64::new(0),
         prompt_tokens: AtomicU64::new(0),

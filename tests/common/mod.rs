@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails has found a broken test")]
 
+pub(crate) mod processes;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -18,13 +20,24 @@ pub(crate) fn tracegate() -> Command {
 
 /// The single-request procedure with deadlines of seconds: enough for the stand-in, quick to fail.
 pub(crate) fn quick_procedure(directory: &Path) -> PathBuf {
-    let shipped = std::fs::read_to_string(root().join("procedures/async_single_request.toml")).unwrap();
+    procedure_with(directory, &[], &[("boot = \"30s\"", "boot = \"4s\"")])
+}
+
+/// The same with further server flags and with texts changed; boots may take 30 s.
+pub(crate) fn procedure_with(directory: &Path, args: &[&str], changes: &[(&str, &str)]) -> PathBuf {
+    let mut quick = std::fs::read_to_string(root().join("procedures/async_single_request.toml")).unwrap();
+    let flags = format!("max_model_len = 256\nargs = {args:?}\n");
+    let shorter = [
+        ("boot = \"15m\"", "boot = \"30s\"\nquiet = \"1m\""),
+        ("trace = \"5m\"", "trace = \"2s\""),
+        ("stop = \"10m\"", "stop = \"20s\""),
+        ("max_model_len = 256\n", &flags),
+    ];
+    for (old, new) in shorter.iter().chain(changes) {
+        assert!(quick.contains(old), "{old}");
+        quick = quick.replace(old, new);
+    }
     let path = directory.join("quick.toml");
-    let quick = shipped
-        .replace("boot = \"15m\"", "boot = \"4s\"")
-        .replace("trace = \"5m\"", "trace = \"2s\"")
-        .replace("stop = \"10m\"", "stop = \"20s\"");
-    assert_ne!(quick, shipped);
     std::fs::write(&path, quick).unwrap();
     path
 }

@@ -1,6 +1,7 @@
 //! This side of a guard: start one, hear when its process ends, have everything ended.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ impl Guarded {
     /// # Errors
     /// The process cannot be started, or this program cannot be its own guard.
     pub(crate) async fn start(launch: &Launch) -> Result<Self, ServerError> {
-        let mut guarded = Self::start_guard()?;
+        let mut guarded = Self::start_guard(&launch.abandoned)?;
         guarded.order(&Order::Start(launch.clone())).await.map_err(unfit)?;
         let event = tokio::time::timeout(FIRST_EVENT, guarded.next_event()).await;
         match event {
@@ -53,13 +54,15 @@ impl Guarded {
         }
     }
 
-    fn start_guard() -> Result<Self, ServerError> {
+    fn start_guard(abandoned: &Path) -> Result<Self, ServerError> {
         // A program that was started to be something and is not that would start itself for ever.
         if std::env::var_os(REEXEC).is_some() {
             return Err(unfit("it was started to be a part of tracegate and did not become one"));
         }
         // The file itself: its name may be another program's by now, as when cargo has rebuilt it.
         let mut command = Command::new("/proc/self/exe");
+        // Whoever lists processes sees what this one is and which run it belongs to.
+        command.arg0("tracegate-guard").args(abandoned.parent());
         command.env_clear().envs(crate::server::passed_on()).env(REEXEC, GUARD);
         // Its standard error would keep a caller's pipe open for as long as the guard needs.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -1,0 +1,132 @@
+//! The files of one window: a trace for each rank and one of the front end, and the tables beside them.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::engine::Executed;
+use super::event_writer::{base_time, create};
+use super::fault::Fault;
+use super::frontend_trace;
+use super::ops::VLLM_032_CPU;
+use super::options::ProfilerConfig;
+use super::worker_trace::WorkerTrace;
+
+/// How long slow exports are slow.
+const PAUSE: Duration = Duration::from_millis(1500);
+
+/// Everything needed to write the files of one window.
+pub(super) struct Export {
+    pub(super) directory: PathBuf,
+    pub(super) epoch: i64,
+    pub(super) window: (i64, i64),
+    pub(super) steps: Vec<Executed>,
+    pub(super) world_size: u32,
+    pub(super) vllm_version: &'static str,
+    pub(super) fault: Option<Fault>,
+    pub(super) through_tmpdir: bool,
+    pub(super) config: ProfilerConfig,
+}
+
+impl Export {
+    pub(super) fn write(&self) -> io::Result<()> {
+        if !self.config.ignore_frontend {
+            self.write_frontend()?;
+        }
+        let missing = match self.fault {
+            Some(Fault::FrontendOnly) => 0,
+            Some(Fault::MissingRank) => self.world_size - 1,
+            _ => self.world_size,
+        };
+        (0..missing).try_for_each(|rank| self.write_rank(rank))
+    }
+
+    fn file(&self, stem: &str, serial: i64) -> PathBuf {
+        let end = if self.config.torch_profiler_use_gzip { ".gz" } else { "" };
+        self.directory.join(format!("{stem}.{serial}.pt.trace.json{end}"))
+    }
+
+    fn write_frontend(&self) -> io::Result<()> {
+        let stem = format!("standin_{}.async_llm", std::process::id());
+        let path = self.file(&stem, self.window.1);
+        let out = create(&path, self.config.torch_profiler_use_gzip)?;
+        frontend_trace::write(
+            out,
+            base_time(self.epoch),
+            self.window,
+            self.vllm_version,
+            "tmpfrontend.json",
+        )?
+        .finish()?;
+        self.write_table(&stem)
+    }
+
+    fn write_rank(&self, rank: u32) -> io::Result<()> {
+        let path = self.file(&format!("rank{rank}"), self.window.1 + i64::from(rank));
+        if self.fault == Some(Fault::LateRank) && rank + 1 == self.world_size {
+            std::thread::sleep(PAUSE);
+        }
+        let trace = WorkerTrace {
+            rank,
+            world_size: self.world_size,
+            pid: std::process::id() + 1 + rank,
+            vllm_version: self.vllm_version,
+            window: self.window,
+            base: base_time(self.epoch),
+            steps: &self.steps,
+            template: &VLLM_032_CPU,
+            with_stack: self.config.torch_profiler_with_stack,
+            trace_name: "tmpworker.json",
+        };
+        if self.through_tmpdir {
+            through_tmpdir(&trace)?;
+        }
+        let mut out = create(&path, self.config.torch_profiler_use_gzip)?;
+        if self.fault == Some(Fault::InvalidJson) {
+            let mut whole = Vec::new();
+            trace.write(&mut whole)?;
+            out.write_all(&whole[..whole.len() * 6 / 10])?;
+            out.finish()?;
+        } else if self.fault == Some(Fault::SlowExport) {
+            let mut whole = Vec::new();
+            trace.write(&mut whole)?;
+            let (first, second) = whole.split_at(whole.len() / 2);
+            out.write_all(first)?;
+            out.flush()?;
+            std::thread::sleep(PAUSE);
+            out.write_all(second)?;
+            out.finish()?;
+        } else {
+            trace.write(out)?.finish()?;
+        }
+        match self.fault {
+            Some(Fault::TruncatedTrace) => cut(&path, |length| length * 6 / 10)?,
+            Some(Fault::EmptyTrace) => cut(&path, |_| 0)?,
+            _ => {}
+        }
+        self.write_table(&format!("rank{rank}"))
+    }
+
+    /// The table that vLLM writes behind the export. Overwritten by the next window.
+    fn write_table(&self, stem: &str) -> io::Result<()> {
+        let mut table = String::from("Name                                  # of Calls\n");
+        for (kind, count) in [
+            ("steps", self.steps.len()),
+            ("idle steps", self.steps.iter().filter(|step| step.is_idle()).count()),
+        ] {
+            table.push_str(&format!("{kind:<37} {count}\n"));
+        }
+        std::fs::write(self.directory.join(format!("{stem}.profiler_out.txt")), table)
+    }
+}
+
+/// Kineto writes its JSON to the temporary directory before it is compressed into its place.
+fn through_tmpdir(trace: &WorkerTrace<'_>) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::with_suffix(".json")?;
+    trace.write(io::BufWriter::new(&mut file))?.flush()
+}
+
+fn cut(path: &Path, to: impl FnOnce(u64) -> u64) -> io::Result<()> {
+    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+    file.set_len(to(file.metadata()?.len()))
+}

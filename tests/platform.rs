@@ -1,0 +1,224 @@
+//! What needs this program to be its own guard, or a right that not every machine gives: whose server
+//! answers on a port, and disks that are full. Trials that need a right are listed as ignored without it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::processes::survivors;
+use common::{procedure_with, text};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tracegate::check::decide;
+use tracegate::lane::{Lane, probe};
+use tracegate::plan::{Plan, PortSource, resolve};
+use tracegate::procedure::Procedure;
+use tracegate::run::{RunDirectory, RunRecord, execute};
+
+fn main() -> ExitCode {
+    if let Some(code) = tracegate::harness::reexecuted() {
+        return code;
+    }
+    let arguments = Arguments::from_args();
+    let mounts = may_mount();
+    let trials = vec![
+        Trial::test("identity::a_port_lost_before_it_was_bound_is_replaced", lost_port),
+        Trial::test("identity::a_server_of_the_same_kind_on_the_port_is_never_profiled", same_kind),
+        Trial::test("identity::ports_are_tried_three_times", three_times),
+        Trial::test("identity::a_server_that_listens_outside_is_refused", exposed),
+        Trial::test("full::a_full_disk_is_no_verdict", full_disk).with_ignored_flag(!mounts),
+        Trial::test("full::a_full_tmpdir_is_no_verdict", full_tmpdir).with_ignored_flag(!mounts),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A mount namespace of one's own needs a right that containers and ordinary users lack.
+fn may_mount() -> bool {
+    let mut unshare = Command::new("unshare");
+    let status = unshare.args(["-m", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The single-request plan for a stand-in that is given its port, as real servers are.
+fn plan(directory: &Path, args: &[&str]) -> (Plan, RunDirectory) {
+    let procedure = Procedure::load(&procedure_with(directory, &[], &[])).unwrap();
+    let mut plan = resolve(&procedure, &probe(Lane::Standin).unwrap()).unwrap();
+    plan.port = PortSource::Chosen;
+    let flag = plan.server.argv.iter().position(|word| word == "--port").unwrap();
+    plan.server.argv[flag + 1] = "{port}".to_owned();
+    plan.server.argv.extend(args.iter().map(|arg| (*arg).to_owned()));
+    let run = RunDirectory::create(&directory.join("runs"), &plan).unwrap();
+    (plan, run)
+}
+
+/// Ports that were chosen for servers of a run and are not bound yet, found as an intruder could.
+fn chosen_port(run: &Path, after: &[u16]) -> Option<u16> {
+    let wanted = format!("{}/port", run.display());
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let words: Vec<String> =
+            line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let ours = words.contains(&wanted) && words.iter().any(|word| word == "standin");
+        let port = words.iter().position(|word| word == "--port")? + 1;
+        let port: u16 = words.get(port).filter(|_| ours)?.parse().ok()?;
+        (!after.contains(&port)).then_some(port)
+    })
+}
+
+/// Runs a plan while a thief takes the first `thefts` ports between their release and the bind.
+fn run_with_thief<T: Send>(
+    plan: &Plan,
+    run: &RunDirectory,
+    thefts: usize,
+    take: impl Fn(u16) -> T + Send + Sync,
+) -> (Result<RunRecord, String>, Vec<(u16, T)>) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let thief = scope.spawn(|| {
+            let mut taken: Vec<(u16, T)> = Vec::new();
+            while taken.len() < thefts && !over.load(Ordering::Relaxed) {
+                let known: Vec<u16> = taken.iter().map(|(port, _)| *port).collect();
+                if let Some(port) = chosen_port(run.path(), &known) {
+                    taken.push((port, take(port)));
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            taken
+        });
+        let record = execute(plan, run, None, &|_, _| {}).map_err(|error| error.to_string());
+        over.store(true, Ordering::Relaxed);
+        (record, thief.join().unwrap())
+    })
+}
+
+fn lost_port() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let (plan, run) = plan(directory.path(), &["--bind-after-ms", "500"]);
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let (record, taken) = run_with_thief(&plan, &run, 1, bind);
+    let record = record?;
+    // The record says which port was lost, to whom, and which one served.
+    assert_eq!(record.boots.len(), 2, "{:?}", record.boots);
+    assert_eq!(record.boots[0].port, Some(taken[0].0));
+    let reason = record.boots[0].given_up.clone().unwrap();
+    assert!(reason.contains(&format!("(pid {})", std::process::id())), "{reason}");
+    assert!(
+        record.boots[1].port.is_some_and(|port| port != taken[0].0) && record.boots[1].given_up.is_none()
+    );
+    assert!(run.path().join("server.1.log").is_file(), "the first boot's log is kept");
+    assert!(decide(&run)?.verdict.passed);
+    Ok(())
+}
+
+/// The hardest stranger: the same program, model and version, healthy at once.
+fn same_kind() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let (plan, run) = plan(directory.path(), &["--bind-after-ms", "1500"]);
+    let log = directory.path().join("stranger.log");
+    let serve = |port: u16| {
+        let out = std::fs::File::create(&log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tracegate"));
+        command.args(["standin", "--warmup-ms", "0", "--port", &port.to_string(), "--profiler-config"]);
+        command.arg(
+            r#"{"profiler":"torch","torch_profiler_dir":"/nonexistent"}"#
+                .replace("/nonexistent", directory.path().join("stranger").to_str().unwrap()),
+        );
+        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(out).spawn().unwrap()
+    };
+    let (record, mut taken) = run_with_thief(&plan, &run, 1, serve);
+    let stranger = &mut taken[0].1;
+    let untouched = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(untouched, "a server that tracegate did not start was ended");
+    assert_eq!(record?.boots.len(), 2);
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("Application startup complete.") && !said.contains("\"POST /"), "{said}");
+    Ok(())
+}
+
+fn three_times() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let (plan, run) = plan(directory.path(), &["--bind-after-ms", "500"]);
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let (record, taken) = run_with_thief(&plan, &run, 5, bind);
+    let error = record.unwrap_err();
+    assert!(error.contains("is answered by another server") && error.contains("server.log"), "{error}");
+    let boots = run.record()?.boots;
+    assert_eq!(
+        boots.iter().map(|boot| boot.port).collect::<Vec<_>>(),
+        taken.iter().map(|(port, _)| Some(*port)).collect::<Vec<_>>()
+    );
+    assert_eq!(boots.len(), 3);
+    assert_eq!(survivors(run.path()), [""; 0]);
+    Ok(())
+}
+
+fn exposed() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let (plan, run) = plan(directory.path(), &["--exposed"]);
+    let error = execute(&plan, &run, None, &|_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("the server listens on 0.0.0.0:"), "{error}");
+    assert_eq!(survivors(run.path()), [""; 0]);
+    Ok(())
+}
+
+/// Runs tracegate with a file system of a few blocks mounted at `small`, which only it sees; returns
+/// what it said, its exit code, and run.json as it was then.
+fn run_on_small(
+    directory: &Path,
+    small: &Path,
+    kib: u32,
+    out: &Path,
+    args: &[&str],
+) -> (String, i32, String) {
+    let procedure = procedure_with(directory, args, &[]);
+    std::fs::create_dir_all(small).unwrap();
+    // A shell for the test's own set-up; tracegate itself runs none.
+    let script = r#"mount -t tmpfs -o size="$1"k none "$2" && shift 2 || exit 99
+        out="$1"; shift; "$@"; code=$?; cat "$out"/standin/*/run.json; exit $code"#;
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh", &kib.to_string()])
+        .arg(small)
+        .arg(out)
+        .args([env!("CARGO_BIN_EXE_tracegate"), "run"])
+        .arg(procedure)
+        .arg("--out")
+        .arg(out)
+        .env("TMPDIR", if out.starts_with(small) { directory } else { small })
+        .output()
+        .unwrap();
+    (text(&output.stderr), output.status.code().unwrap(), text(&output.stdout))
+}
+
+fn full_disk() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let small: PathBuf = directory.path().join("small");
+    let (said, code, out) = run_on_small(directory.path(), &small, 120, &small, &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    // What could not be written is not claimed.
+    assert!(out.contains("\"state\": \"incomplete\""), "{out}");
+    Ok(())
+}
+
+fn full_tmpdir() -> Result<(), Failed> {
+    let directory = tempfile::tempdir().unwrap();
+    let small = directory.path().join("tmp");
+    let out = directory.path().join("runs");
+    let (said, code, record) = run_on_small(directory.path(), &small, 120, &out, &["--through-tmpdir"]);
+    assert_eq!(code, 3, "{said}");
+    for part in [
+        "0 of 1 worker traces are there",
+        "the server's log says: ERROR Failed to stop profiler: No space left on device",
+        "space in TMPDIR",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert!(record.contains("\"state\": \"error\""), "{record}");
+    Ok(())
+}
