@@ -23,6 +23,8 @@ pub struct Job {
     pub fault: Option<Fault>,
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names.
     pub client: Option<LoadClient>,
+    /// Ranks, instead of those of the procedure.
+    pub tensor_parallel_size: Option<u32>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
 }
@@ -67,6 +69,9 @@ impl Job {
         let mut procedure = self.procedure.clone();
         if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
             procedure.load.client = client;
+        }
+        if let Some(ranks) = self.tensor_parallel_size {
+            procedure.server.tensor_parallel_size = ranks;
         }
         let mut plan = resolve(&procedure, &site)?;
         if let Some(fault) = self.fault {

@@ -1,7 +1,7 @@
 //! From a run directory to a verdict.
 
 use super::outcome::{Outcome, Verdict};
-use super::{batches, client_times, gaps, ledger, ranks, steps, workload};
+use super::{agreement, batches, client_times, evidence, gaps, ledger, ranks, steps, workload};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord, RunState};
@@ -41,7 +41,8 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         return Err(RunError::Incomplete { path: directory.path().to_owned(), reason });
     }
     let plan = directory.plan()?;
-    let ledger = directory.ledger()?;
+    // A server that only warms up serves nobody.
+    let ledger = if plan.planned_requests() == 0 { Ledger::default() } else { directory.ledger()? };
     if ledger.requests.len() != plan.planned_requests() {
         return Err(RunError::Ledger {
             path: directory.path().join("client.jsonl"),
@@ -63,17 +64,27 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     let verdict = Verdict::of(vec![
         ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
-        ("presence", steps::presence(&workers)),
+        ("agreement", agreement::same_steps(&workers, plan.expected.max_rank_skew)),
+        ("evidence", evidence::as_expected(&workers, &plan)),
+        ("files", evidence::files(&plan, directory)),
+        ("presence", steps::presence(&workers, &plan.expected.sequence)),
         ("order", steps::order(&workers, &plan.expected.sequence)),
         ("workload", workload::as_planned(&plan, &ledger)),
-        ("ledger", ledger::reconcile(&workers, &ledger)),
+        ("ledger", ledger::reconcile(&workers, &ledger, plan.course)),
         ("batches", batches::bounded(&workers, &ledger, plan.expected.max_decode_batch)),
         ("client_times", client_times::joined(&workers, &ledger)),
         ("gaps", gaps::within_bounds(&workers, &plan.expected.gaps)),
-        ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles)),
+        ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);
     Ok(Decided { plan, record, ledger, traces, verdict })
+}
+
+/// Lines such as "Configuration: (prompt, 1, 128, 0) was not warmed-up!" in the server's log
+/// (vllm-gaudi `hpu_model_runner.py:3643`). They appear only behind warm-up, so behind boot.
+fn cold_shapes(directory: &RunDirectory) -> u64 {
+    let log = std::fs::read(directory.path().join("server.log")).unwrap_or_default();
+    memchr::memmem::find_iter(&log, b"was not warmed-up!").count() as u64
 }
 
 /// Half a trace is no evidence of anything. The front end's is not decided from.

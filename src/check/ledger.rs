@@ -3,6 +3,7 @@
 use super::outcome::Outcome;
 use super::steps::label;
 use crate::client::Ledger;
+use crate::plan::Course;
 use crate::trace::Trace;
 
 /// Σ context tokens = Σ prompt tokens less cached ones; Σ generation tokens = Σ (output tokens − 1).
@@ -10,7 +11,10 @@ use crate::trace::Trace;
 /// The first output token of a request comes from its last prompt step. Both held in every window
 /// measured on vLLM 0.32. Under speculative decoding a step may compute more tokens than it yields:
 /// a surplus is then no contradiction, and the check does not apply.
-pub(super) fn reconcile(workers: &[&Trace], ledger: &Ledger) -> Outcome {
+pub(super) fn reconcile(workers: &[&Trace], ledger: &Ledger, course: Course) -> Outcome {
+    if course == Course::WarmUpStep {
+        return Outcome::NotApplicable("the server ended before it served anybody".to_owned());
+    }
     let (context, generation) = (ledger.context_tokens(), ledger.generation_tokens());
     let mut complaints = Vec::new();
     for trace in workers {

@@ -1,9 +1,11 @@
 //! Decides a run directory: named checks over traces and ledger, and the verdict. Reads files only, so a
 //! run recorded on hardware is decided the same way on a laptop.
 
+mod agreement;
 mod batches;
 mod client_times;
 mod decide;
+mod evidence;
 mod gaps;
 mod ledger;
 mod outcome;

@@ -5,7 +5,10 @@ use crate::procedure::sequence_pattern;
 use crate::trace::{StepKind, Trace};
 
 /// Prompt and decode steps are there. Idle steps are never counted.
-pub(super) fn presence(workers: &[&Trace]) -> Outcome {
+pub(super) fn presence(workers: &[&Trace], sequence: &str) -> Outcome {
+    // A procedure may ask for one phase only.
+    let asks_for = |letters: [char; 2]| sequence.contains(letters);
+    let (prompts, decodes) = (asks_for(['P', 'M']), asks_for(['D', 'M']));
     let mut complaints = Vec::new();
     let mut seen = Vec::new();
     for trace in workers {
@@ -15,16 +18,20 @@ pub(super) fn presence(workers: &[&Trace]) -> Outcome {
             complaints.push(format!("{rank}no steps at all among {} events", trace.events));
             continue;
         }
-        if totals.prompt + totals.mixed == 0 {
+        // What no evidence classifies may be either.
+        let unknown = totals.mixed + totals.unclassified;
+        if prompts && totals.prompt + unknown == 0 {
             complaints.push(format!("{rank}no prompt step"));
         }
-        if totals.decode + totals.mixed == 0 {
+        if decodes && totals.decode + unknown == 0 {
             complaints.push(format!("{rank}no decode step"));
         }
-        seen.push(format!(
-            "{rank}prompt {}, decode {}, mixed {}",
-            totals.prompt, totals.decode, totals.mixed
-        ));
+        let mut counts =
+            format!("{rank}prompt {}, decode {}, mixed {}", totals.prompt, totals.decode, totals.mixed);
+        if totals.unclassified > 0 {
+            counts += &format!(", unclassified {}", totals.unclassified);
+        }
+        seen.push(counts);
     }
     Outcome::from_complaints(&complaints, seen.join("; "))
 }
@@ -50,15 +57,27 @@ pub(super) fn order(workers: &[&Trace], sequence: &str) -> Outcome {
     Outcome::from_complaints(&complaints, format!("{} ({sequence})", seen.join("; ")))
 }
 
-/// Nothing was compiled inside the window.
-pub(super) fn recompiles(workers: &[&Trace], limit: Option<u64>) -> Outcome {
+/// Nothing was compiled inside the window: by the trace, and by what the Gaudi plugin logs of shapes it
+/// had not warmed up.
+pub(super) fn recompiles(workers: &[&Trace], limit: Option<u64>, cold_shapes: u64) -> Outcome {
     let Some(limit) = limit else {
         return Outcome::NotApplicable("the procedure sets no limit".to_owned());
     };
-    let count: u64 = workers.iter().map(|trace| trace.recompiles.in_window).sum();
+    let count: u64 = workers.iter().map(|trace| trace.recompiles.in_window).sum::<u64>().max(cold_shapes);
     if count > limit {
+        let first = workers.iter().flat_map(|trace| &trace.recompiles.first).take(3).map(|compile| {
+            match compile.step {
+                Some(step) => format!("{} at step {step}", compile.name),
+                None => format!("{} behind the last step", compile.name),
+            }
+        });
+        let mut first: Vec<String> = first.collect();
+        if cold_shapes > 0 {
+            first.push(format!("{cold_shapes} shapes \"not warmed-up\" in the server's log"));
+        }
         return Outcome::Fail(format!(
-            "{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load"
+            "{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load ({})",
+            first.join(", ")
         ));
     }
     Outcome::Pass(format!("{count} in the window"))

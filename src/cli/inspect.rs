@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use crate::report::{inspect_markdown, table};
-use crate::trace::{ExplainedGap, Trace, explain_gaps, inspect};
+use crate::trace::{ExplainedGap, Trace, TraceRole, explain_gaps, inspect};
 
 #[derive(Args)]
 pub(super) struct Inspect {
@@ -57,6 +57,9 @@ impl Inspect {
                     crate::output::line(table::trace_summary(trace));
                     crate::output::text(table::explained(&explain(trace)));
                 }
+                let workers: Vec<&Trace> =
+                    traces.iter().filter(|trace| trace.role == TraceRole::Worker).collect();
+                table::ranks(&workers).into_iter().for_each(crate::output::line);
             }
             Form::Markdown => crate::output::text(inspect_markdown(&traces)),
             Form::Json => {

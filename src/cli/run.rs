@@ -37,6 +37,9 @@ pub(super) struct Run {
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names
     #[arg(long, value_enum)]
     client: Option<LoadClient>,
+    /// Ranks, instead of those of the procedure; each leaves a trace
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    tensor_parallel_size: Option<u32>,
     /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
@@ -51,19 +54,22 @@ impl Run {
             Ok(procedures) => procedures,
             Err(error) => return Exit::usage(&error),
         };
+        // Asked for all, those of other lanes are no failures; asked for by name, the plan refuses.
+        let wanted = |procedure: &Procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane);
         if self.lane == Lane::Standin {
             crate::output::line(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
             ));
         }
         let mut exit = Exit::Pass;
-        for procedure in procedures {
+        for procedure in procedures.into_iter().filter(wanted) {
             let job = Job {
                 procedure,
                 lane: self.lane,
                 out: self.out.clone(),
                 fault: self.fault,
                 client: self.client,
+                tensor_parallel_size: self.tensor_parallel_size,
                 deadline_scale: self.deadline_scale,
             };
             exit = exit.and(run_one(&job, usize::from(self.keep)));

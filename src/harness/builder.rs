@@ -93,7 +93,7 @@ impl Harness {
         let procedures = load_directory(&self.procedures)?;
         let mut trials = Vec::new();
         for lane in &self.lanes {
-            for procedure in &procedures {
+            for procedure in procedures.iter().filter(|procedure| procedure.lanes.contains(lane)) {
                 trials.push(self.trial(*lane, procedure.clone()));
             }
         }

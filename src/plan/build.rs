@@ -358,6 +358,18 @@ impl Builder<'_> {
 
     /// The procedure's variables. The bucket variables are the Gaudi plugin's.
     fn variables(&mut self, env: &mut BTreeMap<String, String>) {
+        let ranks = self.procedure.server.tensor_parallel_size;
+        if self.site.lane == Lane::VllmCpu && ranks > 1 {
+            let cores: Vec<String> = (0..ranks).map(|rank| rank.to_string()).collect();
+            let bound = cores.join("|");
+            self.adapt(
+                "-",
+                format!("VLLM_CPU_OMP_THREADS_BIND={bound}"),
+                "a CPU worker wants a NUMA node of its own and asserts without one; this binds each rank to a core",
+                "measured on 0.32.0",
+            );
+            env.insert("VLLM_CPU_OMP_THREADS_BIND".to_owned(), bound);
+        }
         let renamed = self.plugin_rule(|fact| fact == Fact::QueryBuckets);
         for (key, value) in &self.procedure.server.env {
             let bucket = key.starts_with("VLLM_PROMPT_SEQ_BUCKET_");

@@ -10,3 +10,4 @@ mod shell;
 pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
 pub use model::{Adaptation, BenchCommand, Command, Course, Expected, Plan, PortSource};
+pub(crate) use script::PARAMETERS;

@@ -7,9 +7,17 @@ use super::model::Procedure;
 use super::validate::complaint;
 
 /// The procedure files of this repository, by name.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 10] = [
     ("async_single_request", include_str!("../../procedures/async_single_request.toml")),
     ("async_multiple_requests", include_str!("../../procedures/async_multiple_requests.toml")),
+    ("e2e_single_request", include_str!("../../procedures/e2e_single_request.toml")),
+    ("e2e_multiple_requests", include_str!("../../procedures/e2e_multiple_requests.toml")),
+    ("e2e_script", include_str!("../../procedures/e2e_script.toml")),
+    ("high_level", include_str!("../../procedures/high_level.toml")),
+    ("script", include_str!("../../procedures/script.toml")),
+    ("specific_prompt", include_str!("../../procedures/specific_prompt.toml")),
+    ("specific_decode", include_str!("../../procedures/specific_decode.toml")),
+    ("specific_decode_enhanced", include_str!("../../procedures/specific_decode_enhanced.toml")),
 ];
 
 impl Procedure {

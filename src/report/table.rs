@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::check::{Arrivals, Decided, Verdict, arrivals};
 use crate::time::Nanos;
-use crate::trace::{ExplainedGap, GapSummary, Step, Trace, TraceRole};
+use crate::trace::{ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -17,6 +17,11 @@ pub(crate) fn decided(decided: &Decided) -> String {
     let mut text = String::new();
     for trace in &decided.traces {
         text += &summary(trace, &arrivals(trace, &decided.ledger));
+        text.push('\n');
+    }
+    let workers: Vec<&Trace> = decided.workers().collect();
+    if let Some(together) = ranks(&workers) {
+        text += &together;
         text.push('\n');
     }
     let ledger = &decided.ledger;
@@ -76,6 +81,14 @@ fn summary(trace: &Trace, arrivals: &[Arrivals]) -> String {
 const FRAMES: usize = 5;
 
 /// Which frames filled the largest gaps.
+/// Several ranks seen together.
+pub(crate) fn ranks(workers: &[&Trace]) -> Option<String> {
+    let Ranks { count, steps, difference, skew } = Ranks::of(workers)?;
+    let same = difference.unwrap_or_else(|| format!("the same {steps} steps on each"));
+    let skew = skew.map_or_else(|| "skew unknown".to_owned(), |skew| format!("largest skew {skew}"));
+    Some(format!("{count} ranks  {same}, {skew}\n"))
+}
+
 pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
     let mut text = String::new();
     for gap in gaps {

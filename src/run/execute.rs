@@ -129,6 +129,7 @@ impl Run<'_> {
             // A server that never served has nothing to export.
             shutdown: Span(self.plan.deadlines.shutdown.0.min(std::time::Duration::from_secs(20))),
             served_model: self.plan.served_model.clone(),
+            profiled: self.plan.course == Course::Window,
             version: self.plan.versions.get("vllm").cloned(),
         };
         let tell = self.tell;

@@ -24,6 +24,7 @@ pub(super) struct Wanted<'a> {
     pub(super) attempt: usize,
     pub(super) port_file: PathBuf,
     pub(super) served_model: &'a str,
+    pub(super) profiled: bool,
     pub(super) version: Option<&'a str>,
 }
 
@@ -50,7 +51,7 @@ pub(super) async fn wait(
     loop {
         instance.check_alive("while it booted")?;
         let status = match look(instance, wanted, &client).await? {
-            Look::Ready => return check_route(instance),
+            Look::Ready => return if wanted.profiled { check_route(instance) } else { Ok(()) },
             Look::NotYet(status) => {
                 strangers = 0;
                 status

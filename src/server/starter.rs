@@ -34,6 +34,8 @@ pub struct Starter {
     pub shutdown: Span,
     /// The model that `/v1/models` must list.
     pub served_model: String,
+    /// The profiler's routes must be there.
+    pub profiled: bool,
     /// The version of vLLM that `/version` must name, where it is known.
     pub version: Option<String>,
 }
@@ -125,6 +127,7 @@ impl Starter {
             attempt: number,
             port_file: self.run.join("port"),
             served_model: &self.served_model,
+            profiled: self.profiled,
             version: self.version.as_deref(),
         };
         match readiness::wait(&mut instance, &wanted, progress).await {

@@ -55,8 +55,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// True when the profiler routes are mounted.
 pub(crate) fn profiles(options: &StandinOptions) -> bool {
-    let configured = options.profiler_config.as_ref().is_some_and(|config| config.profiler.is_some());
-    configured && options.fault != Some(Fault::NoProfileRoutes)
+    options.mounts_profiler() && options.fault != Some(Fault::NoProfileRoutes)
 }
 
 async fn not_found() -> Response {

@@ -112,14 +112,15 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(options: &StandinOptions, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+        let clock = Clock::new();
         Self {
             commands,
             waiting: VecDeque::new(),
             running: Vec::new(),
             latency: Latency::new(options),
-            clock: Clock::new(),
+            profiler: Profiler::new(options, clock.epoch),
+            clock,
             at: 0,
-            profiler: Profiler::new(options),
             max_num_seqs: options.max_num_seqs as usize,
             token_budget: u64::from(options.max_num_batched_tokens),
             long_gaps: options.fault == Some(Fault::LongGaps),

@@ -4,10 +4,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::dialect::Dialect;
 use super::engine::Executed;
+use super::event_file::merged;
 use super::event_writer::{base_time, create};
 use super::fault::Fault;
 use super::frontend_trace;
+use super::gaudi_trace::GaudiTrace;
 use super::ops::VLLM_032_CPU;
 use super::options::ProfilerConfig;
 use super::worker_trace::WorkerTrace;
@@ -17,7 +22,12 @@ const PAUSE: Duration = Duration::from_millis(1500);
 
 /// Everything needed to write the files of one window.
 pub(super) struct Export {
+    /// Of the front end.
     pub(super) directory: PathBuf,
+    pub(super) worker_dir: PathBuf,
+    pub(super) dialect: Dialect,
+    /// The Gaudi plugin's own events.
+    pub(super) events: Vec<Value>,
     pub(super) epoch: i64,
     pub(super) window: (i64, i64),
     pub(super) steps: Vec<Executed>,
@@ -41,14 +51,14 @@ impl Export {
         (0..missing).try_for_each(|rank| self.write_rank(rank))
     }
 
-    fn file(&self, stem: &str, serial: i64) -> PathBuf {
+    fn file(&self, directory: &Path, stem: &str, serial: i64) -> PathBuf {
         let end = if self.config.torch_profiler_use_gzip { ".gz" } else { "" };
-        self.directory.join(format!("{stem}.{serial}.pt.trace.json{end}"))
+        directory.join(format!("{stem}.{serial}.pt.trace.json{end}"))
     }
 
     fn write_frontend(&self) -> io::Result<()> {
         let stem = format!("standin_{}.async_llm", std::process::id());
-        let path = self.file(&stem, self.window.1);
+        let path = self.file(&self.directory, &stem, self.window.1);
         let out = create(&path, self.config.torch_profiler_use_gzip)?;
         frontend_trace::write(
             out,
@@ -62,14 +72,17 @@ impl Export {
     }
 
     fn write_rank(&self, rank: u32) -> io::Result<()> {
-        let path = self.file(&format!("rank{rank}"), self.window.1 + i64::from(rank));
+        let stem = self.stem(rank);
+        let path = self.file(&self.worker_dir, &stem, self.window.1 + i64::from(rank));
         if self.fault == Some(Fault::LateRank) && rank + 1 == self.world_size {
             std::thread::sleep(PAUSE);
         }
+        let pid = self.pid(rank);
         let trace = WorkerTrace {
             rank,
             world_size: self.world_size,
-            pid: std::process::id() + 1 + rank,
+            pid,
+            dialect: self.dialect,
             vllm_version: self.vllm_version,
             window: self.window,
             base: base_time(self.epoch),
@@ -82,6 +95,10 @@ impl Export {
             through_tmpdir(&trace)?;
         }
         let mut out = create(&path, self.config.torch_profiler_use_gzip)?;
+        if self.dialect.plugin_version().is_some() {
+            out.write_all(&self.gaudi_document(rank, pid)?)?;
+            return out.finish();
+        }
         if self.fault == Some(Fault::InvalidJson) {
             let mut whole = Vec::new();
             trace.write(&mut whole)?;
@@ -104,11 +121,54 @@ impl Export {
             Some(Fault::EmptyTrace) => cut(&path, |_| 0)?,
             _ => {}
         }
-        self.write_table(&format!("rank{rank}"))
+        self.write_worker_table(rank, &stem)
+    }
+
+    fn pid(&self, rank: u32) -> u32 {
+        std::process::id() + 1 + rank
+    }
+
+    /// The worker's file name up to its serial number, as each version has it.
+    fn stem(&self, rank: u32) -> String {
+        match self.dialect {
+            Dialect::Vllm032Cpu => format!("rank{rank}"),
+            Dialect::Vllm013 => format!("standin-instance-rank-{rank}"),
+            Dialect::GaudiFull => "vllm".to_owned(),
+            _ => format!("standin_{}", self.pid(rank)),
+        }
+    }
+
+    fn write_worker_table(&self, rank: u32, stem: &str) -> io::Result<()> {
+        match self.dialect {
+            Dialect::Vllm032Cpu => self.write_table(stem),
+            Dialect::Vllm013 => self.write_table_as(&format!("profiler_out_{rank}.txt")),
+            _ => Ok(()),
+        }
+    }
+
+    fn gaudi_document(&self, rank: u32, pid: u32) -> io::Result<Vec<u8>> {
+        let full = self.dialect == Dialect::GaudiFull;
+        let trace = GaudiTrace {
+            rank,
+            world_size: self.world_size,
+            pid,
+            window: self.window,
+            base: base_time(self.epoch),
+            steps: &self.steps,
+            with_stack: !full,
+        };
+        let whole = trace.write(Vec::new())?;
+        // Only the driver records phases; the other ranks record the rest.
+        let events = if rank == 0 { self.events.clone() } else { Vec::new() };
+        if full { merged(&whole, events) } else { Ok(whole) }
     }
 
     /// The table that vLLM writes behind the export. Overwritten by the next window.
     fn write_table(&self, stem: &str) -> io::Result<()> {
+        self.write_table_as(&format!("{stem}.profiler_out.txt"))
+    }
+
+    fn write_table_as(&self, name: &str) -> io::Result<()> {
         let mut table = String::from("Name                                  # of Calls\n");
         for (kind, count) in [
             ("steps", self.steps.len()),
@@ -116,7 +176,7 @@ impl Export {
         ] {
             table.push_str(&format!("{kind:<37} {count}\n"));
         }
-        std::fs::write(self.directory.join(format!("{stem}.profiler_out.txt")), table)
+        std::fs::write(self.directory.join(name), table)
     }
 }
 

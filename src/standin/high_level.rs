@@ -19,20 +19,14 @@ pub(crate) fn events(step: &Executed, pid: u32, iteration: u64) -> Vec<Value> {
     let prompt = step.context_requests > 0;
     let micros = |ns: i64| ns as f64 / 1e3;
     let (start, span) = (step.start, step.end - step.start);
-    let slice = |name: &str, from: i64, to: i64, args: Value| {
-        json!({"pid": pid, "tid": 3, "ph": "X", "name": name, "ts": micros(from), "dur": micros(to - from), "args": args})
-    };
+    let slice = |name: &str, from: i64, to: i64, args: Value| json!({"pid": pid, "tid": 3, "ph": "X", "name": name, "ts": micros(from), "dur": micros(to - from), "args": args});
     let (name, phase) = if prompt { ("prefill", "prompt") } else { ("decode", "decode") };
     let requests = if prompt { step.context_requests } else { step.generation_requests };
     // Every request of the stand-in's workloads has the same length.
     let longest = if prompt { step.context_tokens.div_ceil(requests) } else { 1 };
     let (batch, bucket) = padded(requests, longest);
     let seq = if prompt { bucket } else { 1 };
-    let shape = if prompt {
-        format!("bs{batch}_seq{seq}_ctx0")
-    } else {
-        format!("bs{batch}_seq1_ctx128")
-    };
+    let shape = if prompt { format!("bs{batch}_seq{seq}_ctx0") } else { format!("bs{batch}_seq1_ctx128") };
     let at = |percent: i64| start + span * percent / 100;
     let mut events = vec![
         slice(&format!("model_forward_{shape}_graphsT"), at(10), at(60), json!({"real_seq_len": longest})),

@@ -75,6 +75,12 @@ pub struct StandinOptions {
     /// Print the environment while booting; for tests of what a server is told
     #[arg(long, hide = true)]
     pub log_environment: bool,
+    /// Accepted and recorded, as vLLM has it
+    #[arg(long)]
+    pub enforce_eager: bool,
+    /// Play a script of tracegate instead of serving
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
     /// Seed of the latency jitter
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -100,6 +106,22 @@ impl StandinOptions {
         self.served_model_name.as_deref().unwrap_or(&self.model)
     }
 
+    /// Where the imitated worker writes its traces: versions that read `VLLM_TORCH_PROFILER_DIR` take
+    /// it from there and from nowhere else.
+    pub(crate) fn worker_dir(&self) -> Option<PathBuf> {
+        let reads = self.dialect == Dialect::Vllm011 || self.dialect.plugin_version().is_some();
+        std::env::var_os("VLLM_TORCH_PROFILER_DIR").filter(|_| reads).map(PathBuf::from)
+    }
+
+    /// The profiler's routes are mounted: by the variable in old versions, by the configuration in
+    /// all others.
+    pub(crate) fn mounts_profiler(&self) -> bool {
+        match self.dialect {
+            Dialect::Vllm011 => self.worker_dir().is_some(),
+            _ => self.profiler_config.as_ref().is_some_and(|config| config.profiler.is_some()),
+        }
+    }
+
     pub(crate) fn warmup(&self) -> Duration {
         Duration::from_millis(self.warmup_ms)
     }
@@ -123,11 +145,24 @@ pub struct ProfilerConfig {
     pub ignore_frontend: bool,
 }
 
+impl ProfilerConfig {
+    /// What `VLLM_TORCH_PROFILER_DIR` alone means.
+    pub(crate) fn of_environment(directory: PathBuf) -> Self {
+        Self {
+            profiler: Some("torch".to_owned()),
+            torch_profiler_dir: Some(directory),
+            torch_profiler_with_stack: true,
+            torch_profiler_use_gzip: true,
+            ignore_frontend: false,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
 
-fn parse_profiler_config(text: &str) -> Result<ProfilerConfig, String> {
+pub(super) fn parse_profiler_config(text: &str) -> Result<ProfilerConfig, String> {
     let config: ProfilerConfig = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match config.profiler.as_deref() {
         None => {}

@@ -1,9 +1,12 @@
 //! The profiler of the imitated engine: one window at a time, and the files it leaves.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::dialect::Dialect;
 use super::engine::{Clock, Executed};
 use super::error::ApiError;
+use super::event_file::EventFile;
 use super::export::Export;
 use super::fault::Fault;
 use super::options::{ProfilerConfig, StandinOptions};
@@ -12,9 +15,14 @@ pub(crate) struct Profiler {
     config: Option<ProfilerConfig>,
     world_size: u32,
     vllm_version: &'static str,
+    dialect: Dialect,
+    /// Where the worker writes; the front end follows the configuration.
+    worker_dir: Option<PathBuf>,
     fault: Option<Fault>,
     through_tmpdir: bool,
     window: Option<Window>,
+    /// The Gaudi plugin's own events.
+    events: Option<EventFile>,
 }
 
 #[derive(Debug)]
@@ -24,8 +32,19 @@ struct Window {
 }
 
 impl Profiler {
-    pub(crate) fn new(options: &StandinOptions) -> Self {
+    pub(crate) fn new(options: &StandinOptions, epoch: i64) -> Self {
+        let dialect = options.dialect;
+        let events = matches!(dialect, Dialect::GaudiFull | Dialect::GaudiHighLevel)
+            .then(|| EventFile::begin(epoch, options.warmup()));
+        if let (Dialect::GaudiHighLevel, Some(events)) = (dialect, &events)
+            && let Err(error) = events.write_to(Path::new("."))
+        {
+            crate::output::line(format_args!("ERROR no server_events file: {error}"));
+        }
         Self {
+            dialect,
+            worker_dir: options.worker_dir(),
+            events,
             config: options.profiler_config.clone(),
             world_size: options.tensor_parallel_size,
             vllm_version: options.dialect.vllm_version(),
@@ -41,6 +60,9 @@ impl Profiler {
         }
         let failed =
             |reason: &str| Err(ApiError::internal(format!("Call to profile method failed: {reason}")));
+        if self.dialect.plugin_version().is_some() && self.worker_dir.is_none() {
+            return failed("Profiler is not enabled.");
+        }
         match self.fault {
             Some(Fault::ProfilerNotEnabled) => return failed("Profiler is not enabled."),
             Some(Fault::OldSignature) => {
@@ -53,7 +75,11 @@ impl Profiler {
         if self.fault == Some(Fault::StartFails) { failed("gather failed") } else { Ok(()) }
     }
 
-    pub(crate) fn record(&mut self, step: Executed) {
+    pub(crate) fn record(&mut self, step: Executed, clock: &Clock) {
+        if let Some(events) = &mut self.events {
+            let (start, end) = (clock.epoch + step.start, clock.epoch + step.end);
+            events.record(&Executed { start, end, ..step });
+        }
         if let Some(window) = &mut self.window {
             window.steps.push(step);
         }
@@ -62,7 +88,9 @@ impl Profiler {
     /// Closes the window and writes its files; returns when they are written. Without a window it
     /// does nothing, as vLLM 0.32 does.
     pub(crate) async fn stop(&mut self, clock: &Clock, now: i64) -> Result<(), ApiError> {
-        let (Some(window), Some(config)) = (self.window.take(), self.config.clone()) else {
+        let config =
+            self.config.clone().or_else(|| self.worker_dir.clone().map(ProfilerConfig::of_environment));
+        let (Some(window), Some(config)) = (self.window.take(), config) else {
             return Ok(());
         };
         match self.fault {
@@ -77,8 +105,12 @@ impl Profiler {
             Some(Fault::SlowStop) => tokio::time::sleep(Duration::from_secs(2)).await,
             _ => {}
         }
+        let directory = config.torch_profiler_dir.clone().unwrap_or_default();
         let export = Export {
-            directory: config.torch_profiler_dir.clone().unwrap_or_default(),
+            worker_dir: self.worker_dir.clone().unwrap_or_else(|| directory.clone()),
+            directory,
+            dialect: self.dialect,
+            events: self.events.as_ref().map(EventFile::take).unwrap_or_default(),
             epoch: clock.epoch,
             window: (clock.epoch + window.start, clock.epoch + now),
             steps: told(window.steps, self.fault, clock.epoch),

@@ -12,10 +12,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::api::{App, profiles, router};
+use super::dialect::Dialect;
 use super::engine::Engine;
 use super::fault::Fault;
 use super::kin;
 use super::options::StandinOptions;
+use super::{pt_profile, script};
 
 /// Why the stand-in could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,15 @@ pub enum StandinError {
     /// The runtime or the listener failed.
     #[error("the stand-in server failed: {0}")]
     Serve(#[from] io::Error),
+    /// The intended end of `VLLM_PT_PROFILE`, or an unintended one.
+    #[error("AssertionError: {0}")]
+    Assertion(String),
+    /// The file is no script of tracegate.
+    #[error("{path} holds no parameters that the stand-in can play; it runs no Python")]
+    Script {
+        /// The file.
+        path: String,
+    },
     /// The fault that was asked for.
     #[error("exiting during boot, as --fault exit-during-boot asks")]
     ExitDuringBoot,
@@ -52,6 +63,12 @@ pub enum StandinError {
 /// # Errors
 /// The port cannot be bound, a file cannot be written, or the fault asks for an exit during boot.
 pub fn run(options: StandinOptions) -> Result<(), StandinError> {
+    if let Some(path) = options.script.clone() {
+        return script::run(options, &path);
+    }
+    if options.dialect == Dialect::GaudiPtProfile {
+        return pt_profile::run(&options);
+    }
     if options.deaf || options.file_limit.is_some() {
         restrict(&options)?;
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::dialect::Dialect;
 use super::engine::Executed;
 use super::event_writer::{EventWriter, Slice};
 use super::ops::{Placed, Template, place};
@@ -13,6 +14,7 @@ pub(crate) struct WorkerTrace<'a> {
     pub(crate) rank: u32,
     pub(crate) world_size: u32,
     pub(crate) pid: u32,
+    pub(crate) dialect: Dialect,
     pub(crate) vllm_version: &'a str,
     pub(crate) window: (i64, i64),
     pub(crate) base: i64,
@@ -110,16 +112,14 @@ impl WorkerTrace<'_> {
         let mut external_id = 0u64;
         let mut placed: Vec<Placed> = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
-            let name = format!(
-                "execute_context_{}({})_generation_{}({})",
-                step.context_requests, step.context_tokens, step.generation_requests, step.generation_tokens
-            );
-            external_id += 1;
-            let annotation = self.span("user_annotation", &name, step.start, step.end - step.start);
-            writer.slice(
-                annotation,
-                format_args!("\"External id\": {external_id},\"Record function id\": 0"),
-            )?;
+            if let Some(name) = self.annotation(step) {
+                external_id += 1;
+                let annotation = self.span("user_annotation", &name, step.start, step.end - step.start);
+                writer.slice(
+                    annotation,
+                    format_args!("\"External id\": {external_id},\"Record function id\": 0"),
+                )?;
+            }
             placed.clear();
             self.place_step(step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
@@ -130,6 +130,20 @@ impl WorkerTrace<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How the imitated version names its step; 0.11 does not.
+    fn annotation(&self, step: &Executed) -> Option<String> {
+        match self.dialect {
+            Dialect::Vllm011 => None,
+            Dialect::Vllm013 => {
+                Some(format!("execute_new_{}_cached_{}", step.context_requests, step.generation_requests))
+            }
+            _ => Some(format!(
+                "execute_context_{}({})_generation_{}({})",
+                step.context_requests, step.context_tokens, step.generation_requests, step.generation_tokens
+            )),
+        }
     }
 
     fn place_step(&self, step: &Executed, next: Option<&Executed>, placed: &mut Vec<Placed>) {
@@ -163,7 +177,10 @@ impl<W: Write> Frames<'_, '_, W> {
         let outer = self.chain(&OUTER_FRAMES, None, start + 10_000, end - start - 20_000)?;
         for (number, step) in self.trace.steps.iter().enumerate() {
             let call = step.start - 90_000;
-            self.chain(&STEP_FRAMES, outer, call, step.end - call + 30_000)?;
+            let inner = self.chain(&STEP_FRAMES, outer, call, step.end - call + 30_000)?;
+            if self.trace.dialect == Dialect::Vllm011 {
+                self.attention(step, inner)?;
+            }
             if step.is_idle() {
                 continue;
             }
@@ -174,6 +191,33 @@ impl<W: Write> Frames<'_, '_, W> {
             for turn in 0..10 {
                 let name = WAIT_FRAMES[turn % WAIT_FRAMES.len()];
                 self.frame(name, outer, waiting + each * turn as i64, each * 9 / 10)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The frames of 0.11 that tell prompts from decodes: its CPU attention takes different calls.
+    fn attention(&mut self, step: &Executed, parent: Option<u64>) -> io::Result<()> {
+        if step.is_idle() {
+            return Ok(());
+        }
+        let (span, layer) = (step.end - step.start, (step.end - step.start) / 20);
+        self.frame(
+            "vllm/v1/worker/gpu_model_runner.py(958): _prepare_inputs",
+            parent,
+            step.start,
+            span / 20,
+        )?;
+        for number in 0..super::ops::LAYERS as i64 {
+            let at = step.start + span / 10 + number * layer;
+            if step.context_requests > 0 {
+                let name =
+                    "intel_extension_for_pytorch/llm/modules/mha_fusion.py(355): flash_attn_varlen_func";
+                self.frame(name, parent, at, layer / 3)?;
+            }
+            if step.generation_requests > 0 {
+                let name = "vllm/v1/attention/backends/cpu_attn.py(885): forward_decode";
+                self.frame(name, parent, at + layer / 2, layer / 3)?;
             }
         }
         Ok(())
