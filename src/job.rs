@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::check::{Decided, decide};
-use crate::lane::{self, Lane};
+use crate::lane::{self, Lane, Site};
 use crate::plan::{Plan, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::run::{Phase, RunDirectory, RunError, execute};
@@ -25,6 +25,8 @@ pub struct Job {
     pub client: Option<LoadClient>,
     /// Ranks, instead of those of the procedure.
     pub tensor_parallel_size: Option<u32>,
+    /// Python stacks in the trace, instead of what the procedure says.
+    pub with_stack: Option<bool>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
 }
@@ -65,7 +67,10 @@ impl Job {
     /// # Errors
     /// The lane lacks something, or its versions cannot be profiled.
     pub fn plan(&self) -> Result<Plan, RunError> {
-        let site = lane::probe_as(self.lane, self.procedure.dialect)?;
+        self.plan_for(&lane::probe_as(self.lane, self.procedure.dialect)?)
+    }
+
+    fn plan_for(&self, site: &Site) -> Result<Plan, RunError> {
         let mut procedure = self.procedure.clone();
         if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
             procedure.load.client = client;
@@ -73,7 +78,10 @@ impl Job {
         if let Some(ranks) = self.tensor_parallel_size {
             procedure.server.tensor_parallel_size = ranks;
         }
-        let mut plan = resolve(&procedure, &site)?;
+        if let Some(with_stack) = self.with_stack {
+            procedure.profiler.with_stack = Some(with_stack);
+        }
+        let mut plan = resolve(&procedure, site)?;
         if let Some(fault) = self.fault {
             plan.server.argv.extend(["--fault".to_owned(), fault.name()]);
         }
@@ -99,8 +107,11 @@ impl Job {
     /// The run could not answer.
     pub fn run(&self, tell: &dyn Fn(Phase, &str)) -> Result<Finished, Box<Unfinished>> {
         let early = |error| Box::new(Unfinished { directory: None, error });
-        let plan = self.plan().map_err(early)?;
+        let site = lane::probe_as(self.lane, self.procedure.dialect).map_err(|error| early(error.into()))?;
+        let plan = self.plan_for(&site).map_err(early)?;
         let directory = RunDirectory::create(&self.out, &plan).map_err(early)?;
+        // What was found on this machine, beside what was made of it.
+        directory.write_json("site.json", &site).map_err(early)?;
         match run_in(&plan, &directory, self.fault, tell) {
             Ok(decided) => Ok(Finished { directory, decided }),
             Err(error) => Err(Box::new(Unfinished { directory: Some(directory), error })),

@@ -37,6 +37,10 @@ pub(super) struct Run {
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names
     #[arg(long, value_enum)]
     client: Option<LoadClient>,
+    /// Python stacks in the trace, instead of what the procedure says. With stacks two ranks of the CPU
+    /// build took 11 GB of memory each
+    #[arg(long, value_name = "BOOL")]
+    with_stack: Option<bool>,
     /// Ranks, instead of those of the procedure; each leaves a trace
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     tensor_parallel_size: Option<u32>,
@@ -70,6 +74,7 @@ impl Run {
                 fault: self.fault,
                 client: self.client,
                 tensor_parallel_size: self.tensor_parallel_size,
+                with_stack: self.with_stack,
                 deadline_scale: self.deadline_scale,
             };
             exit = exit.and(run_one(&job, usize::from(self.keep)));

@@ -24,8 +24,16 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     let title = procedure.title.clone();
     let name = procedure.name.clone();
     let deadline_scale = deadline_scale()?;
-    let job =
-        Job { procedure, lane, out, fault: None, client: None, tensor_parallel_size: None, deadline_scale };
+    let job = Job {
+        procedure,
+        lane,
+        out,
+        fault: None,
+        client: None,
+        tensor_parallel_size: None,
+        with_stack: None,
+        deadline_scale,
+    };
     let finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::error::LaneError;
 use super::name::Lane;
-use super::site::{BenchClient, Site, Versions};
+use super::site::{BenchClient, Driver, Site, Versions};
 
 pub(super) fn probe() -> Result<Site, LaneError> {
     let missing = |what: &str, remedy: &str| LaneError::missing(Lane::Gaudi, what, remedy);
-    find_on_path("hl-smi").ok_or_else(|| {
-        missing(
-            "hl-smi is not on PATH, so there is no Gaudi driver here",
-            "run on a machine with Intel Gaudi, its driver and the Gaudi software; see docs.habana.ai, Installation Guide",
-        )
-    })?;
+    const REMEDY: &str = "run on a machine with Intel Gaudi, its driver and the Gaudi software; see docs.habana.ai, Installation Guide";
+    let hl_smi = find_on_path("hl-smi")
+        .ok_or_else(|| missing("hl-smi is not on PATH, so there is no Gaudi driver here", REMEDY))?;
+    let driver = Driver::ask(&hl_smi).map_err(|reason| missing(&reason, REMEDY))?;
     let python = find_on_path("python3")
         .ok_or_else(|| missing("python3 is not on PATH", "install Python 3 with vLLM and vllm-gaudi"))?;
     let versions = installed(&python);
@@ -30,6 +28,7 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     let mut site = assumed(versions);
     site.launcher[0] = python.display().to_string();
     site.script[0] = python.display().to_string();
+    site.driver = Some(driver);
     site.hl_prof_config = find_on_path("hl-prof-config");
     if site.hl_prof_config.is_none() {
         return Err(missing(
@@ -77,6 +76,30 @@ pub(super) fn assumed(versions: Versions) -> Site {
         bench,
         reports_port: false,
         hl_prof_config: Some("hl-prof-config".into()),
+        driver: None,
+    }
+}
+
+impl Driver {
+    /// Asks `hl-smi`. Its output was never seen by the authors: it is kept as it is, and two things are
+    /// looked for in it, the words "Driver Version:" and model names such as `HL-325L`.
+    pub(super) fn ask(hl_smi: &Path) -> Result<Self, String> {
+        let output = Command::new(hl_smi)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("hl-smi cannot be run: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("hl-smi ended with {}: the driver does not answer", output.status));
+        }
+        let said = crate::text::inert(&String::from_utf8_lossy(&output.stdout), 8_000);
+        let version = said.split_once("Driver Version:").and_then(|(_, rest)| {
+            rest.split_whitespace().next().map(|word| word.trim_matches('|').to_owned())
+        });
+        let model = |word: &&str| {
+            word.strip_prefix("HL-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let models = said.split(|c: char| c.is_whitespace() || c == '|').filter(model).count();
+        Ok(Self { version, devices: devices().max(models), said })
     }
 }
 

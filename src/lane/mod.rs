@@ -12,7 +12,7 @@ pub(crate) mod vllm_cpu;
 pub use error::LaneError;
 pub use examine::{Finding, State, examine};
 pub use name::Lane;
-pub use site::{BenchClient, Site, Versions};
+pub use site::{BenchClient, Driver, Site, Versions};
 pub(crate) use standin::REEXEC;
 
 use crate::standin::Dialect;

@@ -35,6 +35,20 @@ pub struct Site {
     pub reports_port: bool,
     /// `hl-prof-config`, where the lane has it.
     pub hl_prof_config: Option<PathBuf>,
+    /// The Gaudi driver, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
+}
+
+/// What `hl-smi` said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Driver {
+    /// Behind "Driver Version:".
+    pub version: Option<String>,
+    /// Devices under `/dev/accel`, or named by `hl-smi`.
+    pub devices: usize,
+    /// All of it.
+    pub said: String,
 }
 
 impl Site {

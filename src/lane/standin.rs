@@ -45,5 +45,6 @@ pub(super) fn site(program: PathBuf, dialect: Dialect) -> Site {
         bench: super::vllm_cpu::bench_client(),
         reports_port: true,
         hl_prof_config: None,
+        driver: None,
     }
 }

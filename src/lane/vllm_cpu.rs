@@ -117,5 +117,6 @@ fn site(versions: Versions, python: &Path, model: &Path) -> Site {
         bench,
         reports_port: false,
         hl_prof_config: None,
+        driver: None,
     }
 }

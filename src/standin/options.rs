@@ -13,6 +13,9 @@ use super::kin::Kin;
 /// Options of `tracegate standin`.
 #[derive(Args, Clone, Debug)]
 pub struct StandinOptions {
+    /// Accepted as vLLM has it; the stand-in listens on loopback only
+    #[arg(long, default_value = "127.0.0.1", value_parser = ["127.0.0.1", "localhost"])]
+    pub host: String,
     /// Port on loopback; 0 lets the system choose
     #[arg(long, default_value_t = 0)]
     pub port: u16,
