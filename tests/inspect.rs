@@ -183,5 +183,5 @@ fn steps_of_vllm_0_11_are_told_by_frames() {
     // Frames do not count tokens, and say so.
     assert!(totals["context_tokens"].is_null() && totals["generation_tokens"].is_null());
     assert_eq!(trace["steps"][0]["gap_ns"], serde_json::Value::Null);
-    assert_eq!(trace["steps"][1]["gap_ns"], 1_358_743);
+    assert_eq!(trace["steps"][1]["gap_ns"], 1_358_739);
 }

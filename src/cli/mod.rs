@@ -29,6 +29,7 @@ struct Cli {
     verb: Verb,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one value per process")]
 #[derive(Subcommand)]
 enum Verb {
     /// Run procedures: boot, profile, read the trace, decide

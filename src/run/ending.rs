@@ -60,7 +60,7 @@ impl Run<'_> {
             let last = tail.lines.last().cloned().unwrap_or_else(|| "nothing was printed yet".to_owned());
             (self.tell)(Phase::Boot, &last);
             if begun.elapsed() >= limit.0 {
-                return Err(RunError::NotEnded { waited: limit, last, log: tail });
+                return Err(RunError::NotEnded { waited: limit, log: tail });
             }
         }
     }

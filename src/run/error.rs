@@ -57,13 +57,11 @@ pub enum RunError {
     },
     /// A process that profiles by itself did not end.
     #[error(
-        "it did not end within {waited} (deadlines: boot, request and stop together); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise the deadlines"
+        "it did not end within {waited} (deadlines: boot, request and stop together)\n{log}\n  what to do: look into the log; if the machine is slow, raise the deadlines"
     )]
     NotEnded {
         /// How long it was waited for.
         waited: Span,
-        /// Its last line.
-        last: String,
         /// The end of its log.
         log: LogTail,
     },
@@ -79,7 +77,7 @@ pub enum RunError {
     },
     /// The window closed, but a trace is missing or unfinished.
     #[error(
-        "/stop_profile was accepted, but the traces are not complete after {waited} (deadline: trace): {status}{}\n{log}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow", said(.complaint.as_deref())
+        "profiling has ended, but the traces are not complete after {waited} (deadline: trace): {status}{}\n{log}\n  what to do: look for \"Failed to stop profiler\" in the server's log (HTTP 200 is no proof of a trace), and for space in TMPDIR; raise deadlines.trace if the export is only slow", said(.complaint.as_deref())
     )]
     NoTrace {
         /// How long it was waited for.

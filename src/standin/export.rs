@@ -13,6 +13,7 @@ use super::event_writer::{base_time, create};
 use super::fault::Fault;
 use super::frontend_trace;
 use super::gaudi_trace::GaudiTrace;
+use super::high_level::compilation;
 use super::ops::VLLM_032_CPU;
 use super::options::ProfilerConfig;
 use super::worker_trace::WorkerTrace;
@@ -78,6 +79,7 @@ impl Export {
             std::thread::sleep(PAUSE);
         }
         let pid = self.pid(rank);
+        let steps = self.steps_of(rank);
         let trace = WorkerTrace {
             rank,
             world_size: self.world_size,
@@ -86,9 +88,10 @@ impl Export {
             vllm_version: self.vllm_version,
             window: self.window,
             base: base_time(self.epoch),
-            steps: &self.steps,
+            steps: &steps,
             template: &VLLM_032_CPU,
             with_stack: self.config.torch_profiler_with_stack,
+            recompiles: self.fault == Some(Fault::Recompile),
             trace_name: "tmpworker.json",
         };
         if self.through_tmpdir {
@@ -122,6 +125,15 @@ impl Export {
             _ => {}
         }
         self.write_worker_table(rank, &stem)
+    }
+
+    fn steps_of(&self, rank: u32) -> Vec<Executed> {
+        let behind = self.fault == Some(Fault::SkewedRank) && rank > 0 && rank + 1 == self.world_size;
+        let late = if behind { 500_000_000 } else { 0 };
+        self.steps
+            .iter()
+            .map(|step| Executed { start: step.start + late, end: step.end + late, ..*step })
+            .collect()
     }
 
     fn pid(&self, rank: u32) -> u32 {
@@ -159,7 +171,10 @@ impl Export {
         };
         let whole = trace.write(Vec::new())?;
         // Only the driver records phases; the other ranks record the rest.
-        let events = if rank == 0 { self.events.clone() } else { Vec::new() };
+        let mut events = if rank == 0 { self.events.clone() } else { Vec::new() };
+        if let (Some(Fault::Recompile), Some(step)) = (self.fault, self.steps.get(1)) {
+            events.push(compilation(step.start + 1_000, pid));
+        }
         if full { merged(&whole, events) } else { Ok(whole) }
     }
 

@@ -28,6 +28,10 @@ pub enum Fault {
     FrontendOnly,
     /// One rank of several writes no trace; with one rank there is no worker trace at all.
     MissingRank,
+    /// Something is compiled inside the window, during the first decode step.
+    Recompile,
+    /// The last rank runs half a second behind the others.
+    SkewedRank,
     /// `/health` answers 503 for ever.
     NeverHealthy,
     /// The process ends with an error while it boots.

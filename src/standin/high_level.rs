@@ -51,6 +51,12 @@ pub(crate) fn events(step: &Executed, pid: u32, iteration: u64) -> Vec<Value> {
     events
 }
 
+/// A graph compilation, as `PT_HPU_METRICS_GC_DETAILS=1` shows it.
+pub(super) fn compilation(start: i64, pid: u32) -> Value {
+    let name = "GRAPH COMPILE: recipe_0x7f12ab34";
+    json!({"pid": pid, "tid": 3, "ph": "X", "name": name, "ts": start as f64 / 1e3, "dur": 500.0, "args": null})
+}
+
 /// The plugin's warm-up: one slice around one prompt and one decode, before the server listens.
 pub(crate) fn warm_up(begin: i64, end: i64, pid: u32) -> Vec<Value> {
     let third = (end - begin) / 3;

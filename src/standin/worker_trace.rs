@@ -21,6 +21,8 @@ pub(crate) struct WorkerTrace<'a> {
     pub(crate) steps: &'a [Executed],
     pub(crate) template: &'a Template,
     pub(crate) with_stack: bool,
+    /// A compilation during the first decode step.
+    pub(crate) recompiles: bool,
     pub(crate) trace_name: &'a str,
 }
 
@@ -121,6 +123,10 @@ impl WorkerTrace<'_> {
                 )?;
             }
             placed.clear();
+            if self.recompiles && number == 1 {
+                let compile = self.span("user_annotation", "compile_id=0/0", step.start + 1_000, 500_000);
+                writer.slice(compile, format_args!("\"External id\": 0,\"Record function id\": 0"))?;
+            }
             self.place_step(step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
                 external_id += 1;
