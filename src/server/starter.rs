@@ -164,3 +164,30 @@ pub(crate) fn launch(command: &Command, run: &Path, cwd: PathBuf, log: PathBuf) 
     env.extend(command.env.clone());
     Launch { argv: command.argv.clone(), env, cwd, log, abandoned: run.join(ABANDONED) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::LogTail;
+
+    /// Servers that lose the race for their port say so in these words and end.
+    #[test]
+    fn a_lost_port_is_told_from_other_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.log");
+        for (said, taken) in [
+            ("OSError: [Errno 98] Address already in use", true),
+            (
+                "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
+                true,
+            ),
+            ("cannot listen on 127.0.0.1:8080: Address already in use (os error 98)", true),
+            ("torch.OutOfMemoryError", false),
+        ] {
+            std::fs::write(&path, said).unwrap();
+            let log = LogTail { path: path.clone(), lines: Vec::new() };
+            let status = "exit status: 1".to_owned();
+            assert_eq!(is_taken(&ServerError::Exited { during: "", status, log }), taken, "{said}");
+        }
+    }
+}

@@ -1,16 +1,22 @@
 //! Traces that come late, slowly, or not whole: waited for where they come, never decided from where they
 //! do not.
 
-use libtest_mimic::Trial;
 use crate::common::{procedure_with, text, tracegate};
 use crate::trial;
+use libtest_mimic::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("completeness::late_and_slow_traces_are_waited_for", late_and_slow_traces_are_waited_for),
         trial("completeness::a_rank_that_does_not_come_is_named", a_rank_that_does_not_come_is_named),
-        trial("completeness::an_export_that_ran_out_of_space_is_no_verdict", an_export_that_ran_out_of_space_is_no_verdict),
-        trial("completeness::an_export_that_never_left_tmpdir_is_no_verdict", an_export_that_never_left_tmpdir_is_no_verdict),
+        trial(
+            "completeness::an_export_that_ran_out_of_space_is_no_verdict",
+            an_export_that_ran_out_of_space_is_no_verdict,
+        ),
+        trial(
+            "completeness::an_export_that_never_left_tmpdir_is_no_verdict",
+            an_export_that_never_left_tmpdir_is_no_verdict,
+        ),
     ]
 }
 

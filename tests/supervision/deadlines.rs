@@ -1,16 +1,25 @@
 //! Deadlines: one option scales them all, for runs and for trials, and what expires says so.
 
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use crate::common::processes::survivors;
 use crate::common::{procedure_with, text, tracegate};
 use crate::{PART, trial};
+use tracegate::lane::{Lane, probe};
+use tracegate::plan::{Command as Planned, resolve};
+use tracegate::procedure::{Procedure, Span};
+use tracegate::run::{Phase, RunDirectory, execute};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("deadlines::one_option_scales_a_run", one_option_scales_a_run),
         trial("deadlines::one_variable_scales_a_trial", one_variable_scales_a_trial),
+        trial("deadlines::a_command_before_the_server_has_one", a_command_before_the_server_has_one),
+        trial("deadlines::waiting_is_told_every_second", waiting_is_told_every_second),
     ]
 }
 
@@ -59,4 +68,47 @@ fn one_variable_scales_a_trial() {
         let output = text(&output.stdout);
         assert!(output.contains(said), "{scale}: {output}");
     }
+}
+
+/// What `hl-prof-config` is on Gaudi: it works, fails, or hangs, and what it started goes with it.
+fn a_command_before_the_server_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let procedure = Procedure::load(&procedure_with(directory.path(), &[], &[])).unwrap();
+    let mut plan = resolve(&procedure, &probe(Lane::Standin).unwrap()).unwrap();
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["sh", "-c", "echo cannot configure; exit 7"], &["failed: exit status: 7", "| cannot configure"]),
+        (
+            &["sh", "-c", "sleep 600 & echo begun; wait"],
+            &["it did not end within 700ms (deadline: prepare)", "| begun", "prepare.log"],
+        ),
+        (&["no-such-program"], &["cannot run \"no-such-program\"", "on your PATH"]),
+    ];
+    plan.deadlines.prepare = Span(Duration::from_millis(700));
+    for (argv, said) in cases {
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        plan.prepare = vec![Planned { argv, env: [].into() }];
+        let run = RunDirectory::create(&directory.path().join("runs"), &plan).unwrap();
+        let error = execute(&plan, &run, None, &|_, _| {}).unwrap_err().to_string();
+        for part in said {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert_eq!(survivors(run.path()), [""; 0]);
+    }
+}
+
+fn waiting_is_told_every_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = ["--fault", "request-hangs"];
+    let changes = [("request = \"5m\"", "request = \"2500ms\"")];
+    let procedure = Procedure::load(&procedure_with(directory.path(), &args, &changes)).unwrap();
+    let plan = resolve(&procedure, &probe(Lane::Standin).unwrap()).unwrap();
+    let run = RunDirectory::create(&directory.path().join("runs"), &plan).unwrap();
+    let told = Mutex::new(Vec::new());
+    execute(&plan, &run, None, &|phase, status| told.lock().unwrap().push((phase, status.to_owned())))
+        .unwrap_err();
+    let told = told.into_inner().unwrap();
+    let last = told.iter().rfind(|(phase, status)| *phase == Phase::Load && !status.is_empty()).unwrap();
+    assert!(last.1.contains("s of 2s 500ms; its log says: INFO: 127.0.0.1"), "{last:?}");
+    let booting = told.iter().any(|(phase, status)| *phase == Phase::Boot && status.contains(" of 30s)"));
+    assert!(booting, "{told:?}");
 }

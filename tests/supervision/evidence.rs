@@ -11,11 +11,26 @@ use crate::trial;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("evidence::passed_runs_are_pruned_and_others_stay", passed_runs_are_pruned_and_others_stay),
-        trial("evidence::no_token_of_the_user_reaches_the_server_or_the_run_directory", no_token_of_the_user_reaches_the_server_or_the_run_directory),
-        trial("evidence::a_link_in_a_run_directory_is_not_followed", a_link_in_a_run_directory_is_not_followed),
-        trial("evidence::procedures_cannot_expose_the_server_or_leave_the_run_directory", procedures_cannot_expose_the_server_or_leave_the_run_directory),
-        trial("evidence::what_a_server_says_is_inert_in_a_terminal", what_a_server_says_is_inert_in_a_terminal),
-        trial("evidence::what_a_trace_says_is_inert_in_terminals_and_markdown", what_a_trace_says_is_inert_in_terminals_and_markdown),
+        trial(
+            "evidence::no_token_of_the_user_reaches_the_server_or_the_run_directory",
+            no_token_of_the_user_reaches_the_server_or_the_run_directory,
+        ),
+        trial(
+            "evidence::a_link_in_a_run_directory_is_not_followed",
+            a_link_in_a_run_directory_is_not_followed,
+        ),
+        trial(
+            "evidence::procedures_cannot_expose_the_server_or_leave_the_run_directory",
+            procedures_cannot_expose_the_server_or_leave_the_run_directory,
+        ),
+        trial(
+            "evidence::what_a_server_says_is_inert_in_a_terminal",
+            what_a_server_says_is_inert_in_a_terminal,
+        ),
+        trial(
+            "evidence::what_a_trace_says_is_inert_in_terminals_and_markdown",
+            what_a_trace_says_is_inert_in_terminals_and_markdown,
+        ),
     ]
 }
 

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::processes::survivors;
 use crate::common::procedure_with;
+use crate::common::processes::survivors;
 use libtest_mimic::{Failed, Trial};
 use tracegate::check::decide;
 use tracegate::lane::{Lane, probe};

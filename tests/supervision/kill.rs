@@ -199,6 +199,16 @@ fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(),
     } else {
         record["shutdown"].clone()
     };
+    if row.name == "sigkill" {
+        let output = crate::common::tracegate().arg("check").arg(&run).output().unwrap();
+        let said = crate::common::text(&output.stderr);
+        check(output.status.code() == Some(3), || format!("check: {:?}: {said}", output.status))?;
+        for part in
+            ["is not complete: it was cut off while sending requests", "its guard then ended the server"]
+        {
+            check(said.contains(part), || format!("check does not say {part:?}: {said}"))?;
+        }
+    }
     let named = shutdown["killed"].to_string();
     // The group is asked together with a leader that does not end; who ends then is no leftover.
     for child in &CHILDREN[1..] {
