@@ -302,7 +302,7 @@ fn play(chance: &Chance) -> (i32, Duration, Option<String>) {
 fn dishonest(code: i32, run: &Path) -> Option<String> {
     let Ok(text) = std::fs::read_to_string(run.join("run.json")) else {
         // Ended before there was one.
-        return (code >= 0 && code < 128).then(|| "no run.json".to_owned());
+        return (0..128).contains(&code).then(|| "no run.json".to_owned());
     };
     let record: Value = match serde_json::from_str(&text) {
         Ok(record) => record,
