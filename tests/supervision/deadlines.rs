@@ -98,7 +98,8 @@ fn a_command_before_the_server_has_one() {
 
 fn waiting_is_told_every_second() {
     let directory = tempfile::tempdir().unwrap();
-    let args = ["--fault", "request-hangs"];
+    // Long enough for a look on any machine.
+    let args = ["--fault", "request-hangs", "--warmup-ms", "700"];
     let changes = [("request = \"5m\"", "request = \"2500ms\"")];
     let procedure = Procedure::load(&procedure_with(directory.path(), &args, &changes)).unwrap();
     let plan = resolve(&procedure, &probe(Lane::Standin).unwrap()).unwrap();

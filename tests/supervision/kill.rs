@@ -146,7 +146,7 @@ fn cell(row: &Row, deaf: bool) -> Result<(), Failed> {
     let directory = tempfile::tempdir().unwrap();
     write_procedure(row, deaf, directory.path());
     // Of the same session and user, and none of tracegate's business.
-    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let mut bystander = Bystander::begin();
     let mut run = start(row, directory.path());
     match row.end {
         End::Alone | End::Panic => {}
@@ -177,10 +177,27 @@ fn cell(row: &Row, deaf: bool) -> Result<(), Failed> {
     let left = survivors(directory.path());
     check(left.is_empty(), || format!("survivors: {left:?}"))?;
     evidence(row, deaf, killed, directory.path())?;
-    let untouched = bystander.try_wait().unwrap().is_none();
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
-    check(untouched, || "a process that tracegate did not start was ended".to_owned())
+    check(bystander.lives(), || "a process that tracegate did not start was ended".to_owned())
+}
+
+/// A process that nobody may touch.
+struct Bystander(Child);
+
+impl Bystander {
+    fn begin() -> Self {
+        Self(Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(), Failed> {
