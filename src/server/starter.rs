@@ -88,7 +88,7 @@ impl Starter {
             };
             let (port, not) = *failed;
             let again = self.port == PortSource::Chosen && number < ATTEMPTS && is_taken(&not.error);
-            let given_up = again.then(|| crate::text::inert(&first_line(&not.error), 300));
+            let given_up = again.then(|| lost(&not.error));
             attempts.push(Attempt { port, given_up: given_up.clone() });
             let Some(reason) = given_up else { return Err(not) };
             progress(&format!("{reason}; trying another port"));
@@ -141,8 +141,14 @@ impl Starter {
     }
 }
 
-fn first_line(error: &ServerError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// How a port was lost, in a line.
+fn lost(error: &ServerError) -> String {
+    let text = error.to_string();
+    let line = crate::text::inert(text.lines().next().unwrap_or_default(), 300);
+    match error {
+        ServerError::Exited { .. } => format!("{line}; its log says that the port is in use"),
+        _ => line,
+    }
 }
 
 /// True when somebody else has the port: the server says so in its log, or the kernel does.
