@@ -100,6 +100,7 @@ fn runs_in_a_row() -> Result<(), Failed> {
         out: out.clone(),
         fault: None,
         client: None,
+        tensor_parallel_size: None,
         deadline_scale: 1.0,
     };
     let begun = Instant::now();

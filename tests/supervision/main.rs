@@ -67,6 +67,7 @@ fn part(directory: &Path) -> ExitCode {
         out: directory.join("runs"),
         fault: None,
         client: None,
+        tensor_parallel_size: None,
         deadline_scale: 1.0,
     };
     let _ = job.run(&|phase, _| assert_ne!(phase, Phase::Quiet, "as the test asks"));
