@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::directory::RunDirectory;
 use super::error::RunError;
+use super::patience::told;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
 use super::traces;
 use crate::client::Client;
@@ -75,7 +76,11 @@ impl Run<'_> {
         }
         // Entered whatever came before; its own write error must not keep the server alive.
         let entered = self.enter(Phase::Shutdown);
-        self.record.shutdown = Some(instance.shutdown(self.plan.deadlines.shutdown).await);
+        let limit = self.plan.deadlines.shutdown;
+        let waiting = self.waiting("while it ended", Phase::Shutdown, limit);
+        let log = instance.log().to_owned();
+        let shutdown = told(&waiting, &log, instance.shutdown(limit)).await;
+        self.record.shutdown = Some(shutdown);
         profiled.and(entered)?;
         if self.plan.course == Course::FromBoot {
             self.collect()?;

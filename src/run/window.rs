@@ -39,7 +39,7 @@ impl Run<'_> {
         self.stop(instance, client, self.plan.deadlines.stop).await
     }
 
-    fn waiting(&self, during: &'static str, phase: Phase, limit: Span) -> Waiting<'_> {
+    pub(super) fn waiting(&self, during: &'static str, phase: Phase, limit: Span) -> Waiting<'_> {
         Waiting { during, phase, limit, tell: self.tell }
     }
 
