@@ -187,11 +187,14 @@ fn what_a_trace_says_is_inert_in_terminals_and_markdown() {
     );
     let name = "rank0.`<img src=x>`|\u{1b}[2J.1.pt.trace.json.gz";
     std::fs::write(directory.path().join(name), gzip(trace.as_bytes())).unwrap();
+    // One that is refused, so that its name is in an error.
+    std::fs::write(directory.path().join("rank1.\u{1b}[2J\u{202e}.1.pt.trace.json"), "").unwrap();
     for format in ["text", "markdown"] {
         let output =
             tracegate().args(["inspect", "--format", format]).arg(directory.path()).output().unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
         assert!(said.contains("script"), "{format}: the version is shown: {said}");
+        assert!(text(&output.stderr).contains("error: ") && said.contains("rank1."), "{said}");
         assert_inert(&said);
         if format == "markdown" {
             for line in text(&output.stdout).lines() {
