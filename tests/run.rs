@@ -92,30 +92,33 @@ fn a_trace_that_is_cut_short_is_an_infrastructure_error() {
     assert!(ran.err.contains("steps were read before it"), "{}", ran.err);
 }
 
+/// Faults of the trace, each with the exit code and the words of its class. Faults of the server are
+/// `tests/supervision/window.rs`'s.
+const TRACE_FAULTS: [(&str, i32, &str); 8] = [
+    ("duplicate-step", 1, "verdict: FAIL (order, ledger, gaps)"),
+    ("missing-prompt", 1, "FAIL  presence     no prompt step"),
+    ("reorder-steps", 1, "verdict: FAIL (order)"),
+    ("long-gaps", 1, "verdict: FAIL (gaps)"),
+    ("invalid-json", 3, "truncated_json at byte"),
+    ("empty-trace", 3, "no bytes"),
+    ("frontend-only", 3, "0 of 1 worker traces are there"),
+    ("exit-during-boot", 3, "the server ended while it booted: exit status: 3"),
+];
+
 /// Each fault ends in its own class, and the message names what happened.
 #[test]
 fn faults_end_in_the_right_class() {
-    for (fault, code, said) in [
-        ("duplicate-step", 1, "verdict: FAIL (order, ledger, gaps)"),
-        ("missing-prompt", 1, "FAIL  presence     no prompt step"),
-        ("reorder-steps", 1, "verdict: FAIL (order)"),
-        ("long-gaps", 1, "verdict: FAIL (gaps)"),
-        ("invalid-json", 3, "truncated_json at byte"),
-        ("empty-trace", 3, "no bytes"),
-        ("frontend-only", 3, "0 of 1 worker traces are there"),
-        ("exit-during-boot", 3, "the server ended while it booted: exit status: 3"),
-        ("no-profile-routes", 3, "no /start_profile route"),
-        ("already-active", 3, "answered 409"),
-        ("stop-fails", 3, "vllm#51676"),
-        ("no-trace", 3, "HTTP 200 is no proof of a trace"),
-        ("crash-on-stop", 3, "the server ended while the window was closed: signal: 6"),
-        ("wrong-model", 3, "answered by another server"),
-    ] {
-        let ran = run(&["--fault", fault]);
-        let said_something = format!("{}{}", ran.out, ran.err);
-        assert_eq!(ran.code, code, "{fault}: {said_something}");
-        assert!(said_something.contains(said), "{fault}: {said_something}");
-    }
+    // At once: most of a run is waiting.
+    std::thread::scope(|scope| {
+        for (fault, code, said) in TRACE_FAULTS {
+            scope.spawn(move || {
+                let ran = run(&["--fault", fault]);
+                let said_something = format!("{}{}", ran.out, ran.err);
+                assert_eq!(ran.code, code, "{fault}: {said_something}");
+                assert!(said_something.contains(said), "{fault}: {said_something}");
+            });
+        }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::outcome::{Outcome, Verdict};
 use super::{agreement, batches, client_times, evidence, gaps, ledger, ranks, steps, workload};
 use crate::client::Ledger;
 use crate::plan::Plan;
-use crate::run::{RunDirectory, RunError, RunRecord, RunState};
+use crate::run::{BadTrace, RunDirectory, RunError, RunRecord, RunState};
 use crate::trace::{Trace, TraceRole, inspect};
 
 /// A decided run with what it was decided from.
@@ -91,7 +91,7 @@ fn cold_shapes(directory: &RunDirectory) -> u64 {
 fn refuse_unreadable(trace: &Trace, directory: &RunDirectory) -> Result<(), RunError> {
     let problem = trace.fatal();
     match problem {
-        Some(problem) if trace.role == TraceRole::Worker => Err(RunError::BadTrace {
+        Some(problem) if trace.role == TraceRole::Worker => Err(RunError::BadTrace(Box::new(BadTrace {
             file: trace.file.clone(),
             code: problem.code.code(),
             offset: problem.offset,
@@ -100,7 +100,7 @@ fn refuse_unreadable(trace: &Trace, directory: &RunDirectory) -> Result<(), RunE
             events: trace.events,
             steps: trace.steps.len(),
             complaint: directory.profiler_complaint(),
-        }),
+        }))),
         _ => Ok(()),
     }
 }

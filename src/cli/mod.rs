@@ -29,7 +29,6 @@ struct Cli {
     verb: Verb,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one value per process")]
 #[derive(Subcommand)]
 enum Verb {
     /// Run procedures: boot, profile, read the trace, decide
@@ -45,7 +44,7 @@ enum Verb {
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
     // As with vLLM, a flag given twice counts as given last.
     #[command(args_override_self = true)]
-    Standin(StandinOptions),
+    Standin(Box<StandinOptions>),
     /// Write a large deterministic trace, with its true steps beside it
     Synth(synth::Synth),
     /// Build the environment of a lane
@@ -64,7 +63,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
-        Verb::Standin(options) => serve(options),
+        Verb::Standin(options) => serve(*options),
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
     };
@@ -85,7 +84,7 @@ pub(crate) fn reexecuted() -> Option<ExitCode> {
         return Some(code);
     }
     let exit = match Cli::parse().verb {
-        Verb::Standin(options) => serve(options),
+        Verb::Standin(options) => serve(*options),
         _ => Exit::Usage,
     };
     Some(exit.into())

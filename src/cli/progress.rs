@@ -2,15 +2,19 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::run::Phase;
 
+/// Without a terminal the statuses of one wait would fill a log; one now and then shows that it goes on.
+const EVERY: Duration = Duration::from_secs(30);
+
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    phase: Cell<Option<Phase>>,
+    /// The last line: its phase and when it was written.
+    last: Cell<Option<(Phase, Instant)>>,
 }
 
 impl Progress {
@@ -23,7 +27,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, phase: Cell::new(None) }
+        Self { bar, last: Cell::new(None) }
     }
 
     pub(super) fn tell(&self, phase: Phase, status: &str) {
@@ -35,11 +39,13 @@ impl Progress {
         };
         match &self.bar {
             Some(bar) => bar.set_message(text),
-            // Without a terminal the statuses of one wait would fill a log.
-            None if self.phase.replace(Some(phase)) != Some(phase) => {
-                crate::output::error_line(format_args!("  {text}"))
+            None => {
+                let told = self.last.get();
+                if told.is_none_or(|(before, at)| before != phase || at.elapsed() >= EVERY) {
+                    self.last.set(Some((phase, Instant::now())));
+                    crate::output::error_line(format_args!("  {text}"));
+                }
             }
-            None => {}
         }
     }
 

@@ -22,7 +22,7 @@ const TELL: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
     /// Runs the command to its end and judges how it ended. Its traces are then in `traces`.
-    pub(super) async fn to_its_end(&mut self) -> Result<(), RunError> {
+    pub(super) async fn until_its_end(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Boot)?;
         let run = self.directory.path().to_owned();
         let command = self.plan.server.filled(&run, None);

@@ -23,16 +23,8 @@ pub enum RunError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// A call to the server failed.
-    #[error("{error}{}", context(.seen, .log.as_ref()))]
-    Client {
-        /// What the client met.
-        #[source]
-        error: ClientError,
-        /// How the server looked then.
-        seen: String,
-        /// The end of its log.
-        log: Option<LogTail>,
-    },
+    #[error(transparent)]
+    Client(Box<FailedCall>),
     /// The server still runs something, so the window is not closed in order.
     #[error(
         "the server was not quiet after {waited} (deadline: quiet): {status}\n{log}\n  what to do: stopping with requests in flight crashes workers (https://github.com/vllm-project/vllm-ascend/issues/16642); raise deadlines.quiet if they are only slow"
@@ -106,27 +98,8 @@ pub enum RunError {
         planned: usize,
     },
     /// A trace from which nothing may be decided.
-    #[error(
-        "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it{}", said(.complaint.as_deref())
-    )]
-    BadTrace {
-        /// The file.
-        file: String,
-        /// Code of the problem.
-        code: String,
-        /// Byte offset.
-        offset: u64,
-        /// What it counts in.
-        offset_in: &'static str,
-        /// What was there.
-        detail: String,
-        /// Events read.
-        events: u64,
-        /// Steps read.
-        steps: usize,
-        /// What the server's log says about it.
-        complaint: Option<String>,
-    },
+    #[error(transparent)]
+    BadTrace(Box<BadTrace>),
     /// An error of a run whose server left processes besides.
     #[error("{error}\n  besides, {leftovers}")]
     Leftovers {
@@ -154,9 +127,46 @@ pub enum RunError {
     },
 }
 
+/// A call to the server that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", context(.seen, .log.as_ref()))]
+pub struct FailedCall {
+    /// What the client met.
+    #[source]
+    pub error: ClientError,
+    /// How the server looked then.
+    pub seen: String,
+    /// The end of its log.
+    pub log: Option<LogTail>,
+}
+
+/// A trace from which nothing may be decided.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it{}", said(.complaint.as_deref())
+)]
+pub struct BadTrace {
+    /// The file.
+    pub file: String,
+    /// Code of the problem.
+    pub code: String,
+    /// Byte offset.
+    pub offset: u64,
+    /// What it counts in.
+    pub offset_in: &'static str,
+    /// What was there.
+    pub detail: String,
+    /// Events read.
+    pub events: u64,
+    /// Steps read.
+    pub steps: usize,
+    /// What the server's log says about it.
+    pub complaint: Option<String>,
+}
+
 impl From<ClientError> for RunError {
     fn from(error: ClientError) -> Self {
-        Self::Client { error, seen: String::new(), log: None }
+        Self::Client(Box::new(FailedCall { error, seen: String::new(), log: None }))
     }
 }
 
@@ -172,7 +182,8 @@ fn said(complaint: Option<&str>) -> String {
 impl RunError {
     /// A client's error with what is known of the server at that moment.
     pub(super) async fn client(error: ClientError, client: &Client, instance: &Instance) -> Self {
-        Self::Client { error, seen: client.last_seen().await, log: Some(instance.log_tail()) }
+        let seen = client.last_seen().await;
+        Self::Client(Box::new(FailedCall { error, seen, log: Some(instance.log_tail()) }))
     }
 
     pub(super) fn with_leftovers(self, shutdown: Option<&Shutdown>) -> Self {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::directory::RunDirectory;
 use super::error::RunError;
+use super::patience::told;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
 use super::traces;
 use crate::client::Client;
@@ -60,7 +61,7 @@ impl Run<'_> {
         self.enter(Phase::Prepare)?;
         self.prepare().await?;
         if matches!(self.plan.course, Course::Script | Course::WarmUpStep) {
-            self.to_its_end().await?;
+            self.until_its_end().await?;
             return self.traces_of_an_end().await;
         }
         self.enter(Phase::Boot)?;
@@ -75,7 +76,11 @@ impl Run<'_> {
         }
         // Entered whatever came before; its own write error must not keep the server alive.
         let entered = self.enter(Phase::Shutdown);
-        self.record.shutdown = Some(instance.shutdown(self.plan.deadlines.shutdown).await);
+        let limit = self.plan.deadlines.shutdown;
+        let waiting = self.waiting("while it ended", Phase::Shutdown, limit);
+        let log = instance.log().to_owned();
+        let shutdown = told(&waiting, &log, instance.shutdown(limit)).await;
+        self.record.shutdown = Some(shutdown);
         profiled.and(entered)?;
         if self.plan.course == Course::FromBoot {
             self.collect()?;

@@ -12,7 +12,7 @@ mod traces;
 mod window;
 
 pub use directory::RunDirectory;
-pub use error::RunError;
+pub use error::{BadTrace, FailedCall, RunError};
 pub(crate) use execute::default_parent;
 pub use execute::execute;
 pub use record::{Phase, RunRecord, RunState, WindowRecord};

@@ -1,6 +1,8 @@
 //! Waiting for an answer while the server lives: a line of progress each second, the server's end as
 //! the cause when it ends, and the last known status when the answer does not come.
 
+use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
@@ -31,7 +33,7 @@ pub(super) async fn alive<T>(
     let path = instance.log().to_owned();
     tokio::select! {
         biased;
-        answer = answer => match answer {
+        answer = told(waiting, &path, answer) => match answer {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -40,17 +42,20 @@ pub(super) async fn alive<T>(
             }
         },
         ended = instance.ended(waiting.during) => Err(ended.into()),
-        () = progress(waiting, &path) => Err(RunError::directory(path, "waiting ended by itself")),
     }
 }
 
-/// Never resolves.
-async fn progress(waiting: &Waiting<'_>, path: &std::path::Path) {
+/// Waits for anything that has a deadline of its own, and tells each second how long and what the log
+/// last said.
+pub(super) async fn told<T>(waiting: &Waiting<'_>, path: &Path, future: impl Future<Output = T>) -> T {
     let begun = Instant::now();
+    let mut future = pin!(future);
     loop {
-        tokio::time::sleep(TICK).await;
+        if let Ok(done) = tokio::time::timeout(TICK, &mut future).await {
+            return done;
+        }
         let waited = Span(Duration::from_secs(begun.elapsed().as_secs()));
-        let last = log::tail(path).lines.pop().unwrap_or_default();
+        let last = log::tail(path).lines.pop().unwrap_or_else(|| "nothing yet".to_owned());
         (waiting.tell)(waiting.phase, &format!("{waited} of {}; its log says: {last}", waiting.limit));
     }
 }

@@ -2,6 +2,8 @@
 
 use super::error::RunError;
 use super::execute::Run;
+use super::patience::told;
+use super::record::Phase;
 use crate::procedure::Span;
 use crate::server::guard::Guarded;
 use crate::server::interrupt::interrupted;
@@ -20,8 +22,9 @@ impl Run<'_> {
             let launch = launch(&filled, root, root.join("cwd"), path.clone());
             let mut running = Guarded::start(&launch).await?;
             let limit = self.plan.deadlines.prepare;
+            let waiting = self.waiting("before the server", Phase::Prepare, limit);
             let ended = tokio::select! {
-                ended = tokio::time::timeout(limit.0, running.ended()) => ended,
+                ended = told(&waiting, &path, tokio::time::timeout(limit.0, running.ended())) => ended,
                 () = interrupted() => {
                     running.shutdown(Span(std::time::Duration::from_secs(2))).await;
                     return Err(ServerError::Interrupted.into());

@@ -39,7 +39,7 @@ impl Run<'_> {
         self.stop(instance, client, self.plan.deadlines.stop).await
     }
 
-    fn waiting(&self, during: &'static str, phase: Phase, limit: Span) -> Waiting<'_> {
+    pub(super) fn waiting(&self, during: &'static str, phase: Phase, limit: Span) -> Waiting<'_> {
         Waiting { during, phase, limit, tell: self.tell }
     }
 
@@ -239,8 +239,7 @@ impl Run<'_> {
 fn may_be_open(error: &RunError) -> bool {
     match error {
         // 404: there is no profiler. 409: the window that is open is somebody else's.
-        RunError::Client { error: ClientError::Refused { status, .. }, .. } => !matches!(status, 404 | 409),
-        RunError::Client { .. } => true,
+        RunError::Client(call) => !matches!(call.error, ClientError::Refused { status: 404 | 409, .. }),
         _ => false,
     }
 }

@@ -88,7 +88,7 @@ impl Starter {
             };
             let (port, not) = *failed;
             let again = self.port == PortSource::Chosen && number < ATTEMPTS && is_taken(&not.error);
-            let given_up = again.then(|| crate::text::inert(&first_line(&not.error), 300));
+            let given_up = again.then(|| lost(&not.error));
             attempts.push(Attempt { port, given_up: given_up.clone() });
             let Some(reason) = given_up else { return Err(not) };
             progress(&format!("{reason}; trying another port"));
@@ -141,8 +141,14 @@ impl Starter {
     }
 }
 
-fn first_line(error: &ServerError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// How a port was lost, in a line.
+fn lost(error: &ServerError) -> String {
+    let text = error.to_string();
+    let line = crate::text::inert(text.lines().next().unwrap_or_default(), 300);
+    match error {
+        ServerError::Exited { .. } => format!("{line}; its log says that the port is in use"),
+        _ => line,
+    }
 }
 
 /// True when somebody else has the port: the server says so in its log, or the kernel does.
@@ -163,4 +169,31 @@ pub(crate) fn launch(command: &Command, run: &Path, cwd: PathBuf, log: PathBuf) 
     let mut env = passed_on();
     env.extend(command.env.clone());
     Launch { argv: command.argv.clone(), env, cwd, log, abandoned: run.join(ABANDONED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::LogTail;
+
+    /// Servers that lose the race for their port say so in these words and end.
+    #[test]
+    fn a_lost_port_is_told_from_other_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.log");
+        for (said, taken) in [
+            ("OSError: [Errno 98] Address already in use", true),
+            (
+                "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
+                true,
+            ),
+            ("cannot listen on 127.0.0.1:8080: Address already in use (os error 98)", true),
+            ("torch.OutOfMemoryError", false),
+        ] {
+            std::fs::write(&path, said).unwrap();
+            let log = LogTail { path: path.clone(), lines: Vec::new() };
+            let status = "exit status: 1".to_owned();
+            assert_eq!(is_taken(&ServerError::Exited { during: "", status, log }), taken, "{said}");
+        }
+    }
 }

@@ -187,7 +187,7 @@ mod tests {
         /// Slices one behind the other, written in any order within the distance.
         #[test]
         fn the_order_in_the_file_does_not_matter(order in Just((0..100usize).collect::<Vec<_>>()).prop_shuffle()) {
-            let edge = |number: usize| (number % 2 == 0, number as i64 * 10);
+            let edge = |number: usize| (number.is_multiple_of(2), number as i64 * 10);
             let edges: Vec<(bool, i64)> = order.into_iter().map(edge).collect();
             let expected: Vec<(i64, i64)> = (0..50).map(|n| (n * 20, n * 20 + 10)).collect();
             prop_assert_eq!(paired(&edges), (expected, 0));

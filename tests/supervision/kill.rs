@@ -1,30 +1,22 @@
 //! However a run ends and whatever its server has started, nothing survives, the evidence stays, and the
 //! exit code is right. Each trial is a row of the matrix: one server with every awkward child at once, and
 //! each child asserted for itself; `deaf_leader` rows have a server that ignores SIGTERM as well.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
-
-mod common;
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::processes::{code_of, survivors, wait_until};
-use libtest_mimic::{Arguments, Failed, Trial};
+use crate::common::processes::{code_of, survivors, wait_until};
+use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracegate::harness::Harness;
-use tracegate::job::Job;
-use tracegate::lane::Lane;
-use tracegate::procedure::Procedure;
-use tracegate::run::Phase;
+
+use crate::PART;
 
 /// Names as the kernel shows them.
 const CHILDREN: [&str; 5] = ["same-group", "setsid", "daemon", "deaf", "deaf-daemon"];
-/// Set for the processes that this one starts to be a harness, or to panic.
-const PART: &str = "KILL_MATRIX_PART";
 
 /// How a run is brought to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +43,7 @@ struct Row {
     stops: Option<u64>,
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     // What the server left fails a run that would have passed.
     Row { name: "pass", fault: None, end: End::Alone, codes: &[1], state: "complete", stops: Some(1) },
     Row {
@@ -103,6 +95,14 @@ const ROWS: [Row; 11] = [
         stops: Some(1),
     },
     Row {
+        name: "sighup",
+        fault: Some("request-hangs"),
+        end: End::Signal(Signal::SIGHUP),
+        codes: &[129],
+        state: "error",
+        stops: Some(1),
+    },
+    Row {
         name: "sigkill",
         fault: Some("request-hangs"),
         end: End::Signal(Signal::SIGKILL),
@@ -131,53 +131,22 @@ const ROWS: [Row; 11] = [
     },
 ];
 
-fn main() -> ExitCode {
-    if let Some(code) = tracegate::harness::reexecuted() {
-        return code;
-    }
-    if let Some(directory) = std::env::var_os(PART).map(PathBuf::from) {
-        return part(&directory);
-    }
-    let mut arguments = Arguments::from_args();
-    // Rows wait for most of their time.
-    arguments.test_threads.get_or_insert(20);
-    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
-    let pid = bystander.id();
-    let trials = ROWS.iter().flat_map(|row| {
-        [false, true].map(|deaf| {
-            let children = if deaf { "deaf_leader" } else { "children" };
-            Trial::test(format!("kill::{}::{children}", row.name), move || cell(row, deaf, pid))
+pub(crate) fn trials() -> Vec<Trial> {
+    ROWS.iter()
+        .flat_map(|row| {
+            [false, true].map(|deaf| {
+                let children = if deaf { "deaf_leader" } else { "children" };
+                Trial::test(format!("kill::{}::{children}", row.name), move || cell(row, deaf))
+            })
         })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
-    conclusion.exit_code()
+        .collect()
 }
 
-/// This program as a harness with one trial, or as one that panics with the window open.
-fn part(directory: &Path) -> ExitCode {
-    let procedures = directory.join("procedures");
-    if !directory.join("panic").exists() {
-        return Harness::new(procedures, directory.join("snapshots")).out(directory.join("runs")).run();
-    }
-    let job = Job {
-        procedure: Procedure::load(&procedures.join("quick.toml")).unwrap(),
-        lane: Lane::Standin,
-        out: directory.join("runs"),
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale: 1.0,
-    };
-    let _ = job.run(&|phase, _| assert_ne!(phase, Phase::Quiet, "as the test asks"));
-    ExitCode::SUCCESS
-}
-
-fn cell(row: &Row, deaf: bool, bystander: u32) -> Result<(), Failed> {
+fn cell(row: &Row, deaf: bool) -> Result<(), Failed> {
     let directory = tempfile::tempdir().unwrap();
     write_procedure(row, deaf, directory.path());
+    // Of the same session and user, and none of tracegate's business.
+    let mut bystander = Bystander::begin();
     let mut run = start(row, directory.path());
     match row.end {
         End::Alone | End::Panic => {}
@@ -208,7 +177,27 @@ fn cell(row: &Row, deaf: bool, bystander: u32) -> Result<(), Failed> {
     let left = survivors(directory.path());
     check(left.is_empty(), || format!("survivors: {left:?}"))?;
     evidence(row, deaf, killed, directory.path())?;
-    check(Path::new(&format!("/proc/{bystander}")).exists(), || "a bystander was ended".to_owned())
+    check(bystander.lives(), || "a process that tracegate did not start was ended".to_owned())
+}
+
+/// A process that nobody may touch.
+struct Bystander(Child);
+
+impl Bystander {
+    fn begin() -> Self {
+        Self(Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(), Failed> {
@@ -227,6 +216,16 @@ fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(),
     } else {
         record["shutdown"].clone()
     };
+    if row.name == "sigkill" {
+        let output = crate::common::tracegate().arg("check").arg(&run).output().unwrap();
+        let said = crate::common::text(&output.stderr);
+        check(output.status.code() == Some(3), || format!("check: {:?}: {said}", output.status))?;
+        for part in
+            ["is not complete: it was cut off while sending requests", "its guard then ended the server"]
+        {
+            check(said.contains(part), || format!("check does not say {part:?}: {said}"))?;
+        }
+    }
     let named = shutdown["killed"].to_string();
     // The group is asked together with a leader that does not end; who ends then is no leftover.
     for child in &CHILDREN[1..] {
@@ -248,7 +247,7 @@ fn write_procedure(row: &Row, deaf: bool, directory: &Path) {
     let boot = if row.name == "boot_deadline" { "1s" } else { "60s" };
     let stop = if row.name == "stop_deadline" { "500ms" } else { "60s" };
     let shipped =
-        std::fs::read_to_string(common::root().join("procedures/async_single_request.toml")).unwrap();
+        std::fs::read_to_string(crate::common::root().join("procedures/async_single_request.toml")).unwrap();
     let text = shipped
         .replace("boot = \"15m\"", &format!("boot = \"{boot}\""))
         .replace("stop = \"10m\"", &format!("stop = \"{stop}\""))

@@ -1,10 +1,24 @@
 //! Traces that come late, slowly, or not whole: waited for where they come, never decided from where they
 //! do not.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod common;
+use crate::common::{procedure_with, text, tracegate};
+use crate::trial;
+use libtest_mimic::Trial;
 
-use common::{procedure_with, text, tracegate};
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("completeness::late_and_slow_traces_are_waited_for", late_and_slow_traces_are_waited_for),
+        trial("completeness::a_rank_that_does_not_come_is_named", a_rank_that_does_not_come_is_named),
+        trial(
+            "completeness::an_export_that_ran_out_of_space_is_no_verdict",
+            an_export_that_ran_out_of_space_is_no_verdict,
+        ),
+        trial(
+            "completeness::an_export_that_never_left_tmpdir_is_no_verdict",
+            an_export_that_never_left_tmpdir_is_no_verdict,
+        ),
+    ]
+}
 
 const TWO_RANKS: (&str, &str) = ("tensor_parallel_size = 1", "tensor_parallel_size = 2");
 const PATIENT: (&str, &str) = ("trace = \"2s\"", "trace = \"30s\"");
@@ -30,7 +44,6 @@ fn expect(args: &[&str], changes: &[(&str, &str)], code: i32, parts: &[&str]) {
     }
 }
 
-#[test]
 fn late_and_slow_traces_are_waited_for() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -42,7 +55,6 @@ fn late_and_slow_traces_are_waited_for() {
 }
 
 /// Catalogue row 8.
-#[test]
 fn a_rank_that_does_not_come_is_named() {
     expect(
         &["--fault", "missing-rank"],
@@ -54,7 +66,6 @@ fn a_rank_that_does_not_come_is_named() {
 
 /// Catalogue row 12: the disk, here a limit on file sizes, ends the export in the middle of a file, and the
 /// server answers 200.
-#[test]
 fn an_export_that_ran_out_of_space_is_no_verdict() {
     expect(
         &["--file-limit", "40000"],
@@ -68,7 +79,6 @@ fn an_export_that_ran_out_of_space_is_no_verdict() {
 }
 
 /// Kineto's JSON in TMPDIR is ten times what it becomes.
-#[test]
 fn an_export_that_never_left_tmpdir_is_no_verdict() {
     expect(
         &["--file-limit", "400000", "--through-tmpdir"],

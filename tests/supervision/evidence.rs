@@ -1,13 +1,38 @@
 //! What a run leaves: kept or removed by the stated policy, honest about being whole, without anybody's
 //! tokens, and harmless to look at.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod common;
-
+use libtest_mimic::Trial;
 use std::io::Read;
 use std::path::Path;
 
-use common::{gzip, procedure_with, text, tracegate};
+use crate::common::{gzip, procedure_with, text, tracegate};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("evidence::passed_runs_are_pruned_and_others_stay", passed_runs_are_pruned_and_others_stay),
+        trial(
+            "evidence::no_token_of_the_user_reaches_the_server_or_the_run_directory",
+            no_token_of_the_user_reaches_the_server_or_the_run_directory,
+        ),
+        trial(
+            "evidence::a_link_in_a_run_directory_is_not_followed",
+            a_link_in_a_run_directory_is_not_followed,
+        ),
+        trial(
+            "evidence::procedures_cannot_expose_the_server_or_leave_the_run_directory",
+            procedures_cannot_expose_the_server_or_leave_the_run_directory,
+        ),
+        trial(
+            "evidence::what_a_server_says_is_inert_in_a_terminal",
+            what_a_server_says_is_inert_in_a_terminal,
+        ),
+        trial(
+            "evidence::what_a_trace_says_is_inert_in_terminals_and_markdown",
+            what_a_trace_says_is_inert_in_terminals_and_markdown,
+        ),
+    ]
+}
 
 /// A run of a procedure; exit code and everything that was printed.
 fn run(procedure: &Path, out: &Path, args: &[&str]) -> (i32, String) {
@@ -24,7 +49,6 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-#[test]
 fn passed_runs_are_pruned_and_others_stay() {
     let directory = tempfile::tempdir().unwrap();
     let procedure = procedure_with(directory.path(), &[], &[]);
@@ -61,7 +85,6 @@ fn contents(directory: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-#[test]
 fn no_token_of_the_user_reaches_the_server_or_the_run_directory() {
     const CANARY: &str = "canary-5f2c9b";
     let directory = tempfile::tempdir().unwrap();
@@ -95,7 +118,6 @@ fn no_token_of_the_user_reaches_the_server_or_the_run_directory() {
     assert!(found.len() > 8, "{}", found.len());
 }
 
-#[test]
 fn a_link_in_a_run_directory_is_not_followed() {
     let directory = tempfile::tempdir().unwrap();
     let procedure = procedure_with(directory.path(), &[], &[]);
@@ -112,7 +134,6 @@ fn a_link_in_a_run_directory_is_not_followed() {
     assert!(!said.contains("top secret"), "{said}");
 }
 
-#[test]
 fn procedures_cannot_expose_the_server_or_leave_the_run_directory() {
     let directory = tempfile::tempdir().unwrap();
     for (args, said) in [
@@ -141,7 +162,6 @@ fn assert_inert(said: &str) {
     assert!(!said.contains(obeyed), "{:?}", said.chars().find(|c| obeyed(*c)));
 }
 
-#[test]
 fn what_a_server_says_is_inert_in_a_terminal() {
     let directory = tempfile::tempdir().unwrap();
     let hostile = (
@@ -156,7 +176,6 @@ fn what_a_server_says_is_inert_in_a_terminal() {
     assert_inert(&said);
 }
 
-#[test]
 fn what_a_trace_says_is_inert_in_terminals_and_markdown() {
     let directory = tempfile::tempdir().unwrap();
     let hostile = "`</code><script>alert(1)</script>|![x](http://x)\\u001b[31m\\u202e";
@@ -168,11 +187,14 @@ fn what_a_trace_says_is_inert_in_terminals_and_markdown() {
     );
     let name = "rank0.`<img src=x>`|\u{1b}[2J.1.pt.trace.json.gz";
     std::fs::write(directory.path().join(name), gzip(trace.as_bytes())).unwrap();
+    // One that is refused, so that its name is in an error.
+    std::fs::write(directory.path().join("rank1.\u{1b}[2J\u{202e}.1.pt.trace.json"), "").unwrap();
     for format in ["text", "markdown"] {
         let output =
             tracegate().args(["inspect", "--format", format]).arg(directory.path()).output().unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
         assert!(said.contains("script"), "{format}: the version is shown: {said}");
+        assert!(text(&output.stderr).contains("error: ") && said.contains("rank1."), "{said}");
         assert_inert(&said);
         if format == "markdown" {
             for line in text(&output.stdout).lines() {

@@ -1,13 +1,10 @@
 //! The window protocol against a stand-in with faults: one start, one stop, also after any failure inside
 //! the window; every deadline says how long, what was last seen, and where the log is.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
-
-mod common;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
-use common::{procedure_with, text, tracegate};
+use crate::common::{procedure_with, text, tracegate};
+use libtest_mimic::Trial;
 use serde_json::Value;
 
 /// A fault, deadlines that it needs, how often the window is opened and closed, and what is said.
@@ -23,7 +20,7 @@ const fn case(fault: &'static str, starts: u64, stops: u64, said: &'static [&'st
     Case { fault, deadline: None, starts, stops, said }
 }
 
-const CASES: [Case; 16] = [
+static CASES: [Case; 16] = [
     // Catalogue row 22: the worker may record although the front end failed.
     case("start-fails", 1, 1, &["POST /start_profile answered 500", "vllm-ascend/issues/16642"]),
     case("profiler-not-enabled", 1, 1, &["answered 500", "vllm-gaudi/pull/1268"]),
@@ -77,18 +74,14 @@ const CASES: [Case; 16] = [
     case("no-trace", 1, 1, &["HTTP 200 is no proof of a trace", "last lines of"]),
 ];
 
-#[test]
-fn every_failure_in_the_window_closes_it_once() {
-    let next = Mutex::new(CASES.iter());
-    std::thread::scope(|scope| {
-        for _ in 0..6 {
-            scope.spawn(|| {
-                while let Some(case) = { next.lock().unwrap().next() } {
-                    play(case);
-                }
-            });
-        }
-    });
+pub(crate) fn trials() -> Vec<Trial> {
+    let trial = |case: &'static Case| {
+        Trial::test(format!("window::{}", case.fault.replace('-', "_")), move || {
+            play(case);
+            Ok(())
+        })
+    };
+    CASES.iter().map(trial).collect()
 }
 
 fn play(case: &Case) {
