@@ -3,6 +3,7 @@
 mod builder;
 mod meta;
 mod trial;
+mod turn;
 
 pub use builder::{Harness, run};
 

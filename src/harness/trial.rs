@@ -1,10 +1,10 @@
 //! One trial: run, decide, compare with the snapshot; keep the evidence of a failure.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use libtest_mimic::Failed;
 
+use super::turn::Turn;
 use crate::job::{Finished, Job};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
@@ -17,10 +17,8 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
         // Reached only when ignored trials are asked for; a pass would be a lie.
         return Err(format!("lane {lane} is off: run `cargo test --features {lane}`").into());
     }
-    // A real server uses the whole machine: two at once would measure each other. Between processes
-    // a runner's test group does this (`.config/nextest.toml`).
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = (lane != Lane::Standin).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    // A real server uses the whole machine: two at once would measure each other.
+    let _turn = Turn::take(lane)?;
     let title = procedure.title.clone();
     let name = procedure.name.clone();
     let deadline_scale = deadline_scale()?;
