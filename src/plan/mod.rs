@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod command;
 mod model;
 mod rules;
 mod script;

@@ -7,7 +7,7 @@ use super::build::Builder;
 use super::model::{Command, RUN};
 
 /// Flags of a server that have no meaning inside a script, each with its value.
-const OF_A_SERVER: [&str; 4] = ["--host", "--port", "--port-file", "--served-model-name"];
+const OF_A_SERVER: [&str; 4] = ["--port-file", "--served-model-name"];
 
 /// Begins the line that holds the parameters as a JSON string.
 pub(crate) const PARAMETERS: &str = "PARAMETERS = ";
@@ -110,9 +110,7 @@ mod tests {
     #[test]
     fn flags_become_keywords() {
         let flags = [
-            "--host",
             "127.0.0.1",
-            "--port",
             "{port}",
             "--model",
             "/m",
