@@ -7,7 +7,7 @@ use super::build::Builder;
 use super::model::{Command, RUN};
 
 /// Flags of a server that have no meaning inside a script, each with its value.
-const OF_A_SERVER: [&str; 4] = ["--port-file", "--served-model-name"];
+const OF_A_SERVER: [&str; 1] = ["--served-model-name"];
 
 /// Begins the line that holds the parameters as a JSON string.
 pub(crate) const PARAMETERS: &str = "PARAMETERS = ";
@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn flags_become_keywords() {
         let flags = [
-            "127.0.0.1",
-            "{port}",
+            "--served-model-name",
+            "facebook/opt-125m",
             "--model",
             "/m",
             "--load-format",
