@@ -11,3 +11,4 @@ pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
 pub use model::{Adaptation, BenchCommand, Command, Course, Expected, Plan, PortSource};
 pub(crate) use script::PARAMETERS;
+pub(crate) use model::RUN;
