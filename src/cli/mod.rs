@@ -3,6 +3,8 @@
 mod check;
 mod doctor;
 mod exit;
+mod form;
+mod history;
 mod inspect;
 mod plan;
 mod progress;
@@ -41,6 +43,8 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Decide a recorded run again
     Check(check::CheckVerb),
+    /// Record nights, judge them, accept changes
+    History(history::HistoryVerb),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
     // As with vLLM, a flag given twice counts as given last.
     #[command(args_override_self = true)]
@@ -64,6 +68,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Standin(options) => serve(*options),
+        Verb::History(verb) => verb.run(),
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
     };
@@ -84,7 +89,6 @@ pub(crate) fn reexecuted() -> Option<ExitCode> {
         return Some(code);
     }
     let exit = match Cli::parse().verb {
-        Verb::Standin(options) => serve(*options),
         _ => Exit::Usage,
     };
     Some(exit.into())

@@ -12,10 +12,8 @@ pub(crate) fn rebaseline(path: &Path, mut epoch: EpochRecord) -> Result<EpochRec
         return Err(HistoryError::Night { text: epoch.from });
     }
     let history = History::read(path)?;
-    let covered = history
-        .nights
-        .iter()
-        .any(|night| epoch.covers(&night.lane, &night.procedure, &night.machine_class));
+    let covered =
+        history.nights.iter().any(|night| epoch.covers(&night.lane, &night.procedure, &night.machine_class));
     if !covered {
         // A misspelt name would begin no epoch, and nobody would notice.
         let mut known: Vec<String> = history

@@ -73,8 +73,7 @@ impl History {
             if bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let parsed =
-                std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(Line::parse);
+            let parsed = std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(Line::parse);
             match parsed {
                 Ok(Line::Night(night)) if !super::record::is_night(&night.night) => history
                     .damage

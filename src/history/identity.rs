@@ -9,16 +9,8 @@ use crate::plan::Plan;
 
 /// Arguments of the stand-in that play the machine or a fault. They are what a verdict must notice,
 /// as it would on a real machine, and so no configuration.
-const STANDIN_PLAYS: [&str; 8] = [
-    "--fault",
-    "--seed",
-    "--gap-ms",
-    "--decode-ms",
-    "--prompt-ms",
-    "--jitter",
-    "--warmup-ms",
-    "--token-log",
-];
+const STANDIN_PLAYS: [&str; 8] =
+    ["--fault", "--seed", "--gap-ms", "--decode-ms", "--prompt-ms", "--jitter", "--warmup-ms", "--token-log"];
 
 /// Flags that change from run to run or only say where the trace goes; each has a value.
 const INCIDENTAL: [&str; 4] = ["--port", "--port-file", "--host", "--profiler-config"];

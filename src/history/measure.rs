@@ -1,12 +1,13 @@
 //! From run directories to the record of a night: what is measured, and under which name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::error::HistoryError;
+use super::file::{History, append};
 use super::identity::{configuration, hash};
-use super::record::{Direction, Metric, NightRecord, SCHEMA, Structural, is_night};
+use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
 use super::robust::median;
 use crate::check::{Decided, Outcome, decide};
 use crate::plan::Plan;
@@ -41,18 +42,69 @@ pub struct Night {
 /// A path that is no run directory, or whose plan cannot be read. A run that ended in an
 /// infrastructure error is none: it is in the record.
 pub fn measure(directories: &[PathBuf], overrides: &Overrides) -> Result<Vec<Night>, HistoryError> {
+    measure_new(directories, overrides, &History::default()).map(|(nights, _)| nights)
+}
+
+/// What recording did.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The lines that were appended.
+    pub nights: Vec<NightRecord>,
+    /// Repetitions that were in the history already.
+    pub known: usize,
+}
+
+/// Measures run directories and appends a line for each procedure. Repetitions that are in the file
+/// already are left out, so that recording again after an interruption is safe.
+///
+/// # Errors
+/// As [`measure`], and when the file cannot be read or written.
+pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Result<Recorded, HistoryError> {
+    let history = match History::read(path) {
+        Ok(history) => history,
+        Err(HistoryError::Absent { .. }) => History::default(),
+        Err(error) => return Err(error),
+    };
+    let (nights, known) = measure_new(directories, overrides, &history)?;
+    let mut recorded = Recorded { nights: Vec::new(), known };
+    for Night { mut record, .. } in nights {
+        let covers = |epoch: &&EpochRecord| {
+            epoch.covers(&record.lane, &record.procedure, &record.machine_class) && epoch.from <= record.night
+        };
+        record.epoch = history.epochs.iter().filter(covers).count() as u32;
+        let same = |history: &History| history.nights.iter().any(|night| night.run_id == record.run_id);
+        if append(path, &record, same)? {
+            recorded.nights.push(record);
+        } else {
+            recorded.known += record.runs.len();
+        }
+    }
+    Ok(recorded)
+}
+
+fn measure_new(
+    directories: &[PathBuf],
+    overrides: &Overrides,
+    history: &History,
+) -> Result<(Vec<Night>, usize), HistoryError> {
     if let Some(text) = overrides.night.as_ref().filter(|text| !is_night(text)) {
         return Err(HistoryError::Night { text: text.clone() });
     }
+    let mut known = 0;
     let mut groups: BTreeMap<[String; 4], Vec<Repetition>> = BTreeMap::new();
     for path in directories {
         let repetition = Repetition::read(path)?;
         let class = overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class());
         let plan = &repetition.plan;
         let key = [plan.lane.name().to_owned(), plan.procedure.clone(), class, configuration(plan)];
-        groups.entry(key).or_default().push(repetition);
+        if is_recorded(history, &key, &repetition) {
+            known += 1;
+        } else {
+            groups.entry(key).or_default().push(repetition);
+        }
     }
-    Ok(groups.into_iter().map(|(key, repetitions)| record(key, repetitions, overrides)).collect())
+    let nights = groups.into_iter().map(|(key, repetitions)| night(key, repetitions, overrides)).collect();
+    Ok((nights, known))
 }
 
 /// One run directory.
@@ -64,7 +116,7 @@ struct Repetition {
 }
 
 impl Repetition {
-    fn read(path: &std::path::Path) -> Result<Self, HistoryError> {
+    fn read(path: &Path) -> Result<Self, HistoryError> {
         let directory = RunDirectory::open(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -83,7 +135,15 @@ impl Repetition {
     }
 }
 
-fn record(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
+fn is_recorded(history: &History, [lane, procedure, class, _]: &[String; 4], one: &Repetition) -> bool {
+    let begun = one.begun().as_ns().to_string();
+    history.nights.iter().any(|night| {
+        (&night.lane, &night.procedure, &night.machine_class) == (lane, procedure, class)
+            && night.runs.contains(&begun)
+    })
+}
+
+fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
     repetitions.sort_by_key(Repetition::begun);
     let [lane, procedure, machine_class, cfg_hash] = key;
     let begun: Vec<String> = repetitions.iter().map(|one| one.begun().as_ns().to_string()).collect();
@@ -92,8 +152,7 @@ fn record(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overri
     let mut sw = repetitions[0].plan.versions.clone();
     sw.insert("tracegate".to_owned(), repetitions[0].run.tracegate.clone());
     sw.extend(overrides.sw.clone());
-    let decided: Vec<&Decided> =
-        repetitions.iter().filter_map(|one| one.decided.as_deref().ok()).collect();
+    let decided: Vec<&Decided> = repetitions.iter().filter_map(|one| one.decided.as_deref().ok()).collect();
     let structural = structural(&decided);
     let errors: Vec<String> = repetitions
         .iter()
@@ -109,6 +168,7 @@ fn record(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overri
         schema_version: SCHEMA,
         record: "night".to_owned(),
         run_id: hash(&format!("{lane} {procedure} {machine_class} {}", begun.join(" "))),
+        runs: begun,
         night: overrides.night.clone().unwrap_or_else(|| utc.chars().take(10).collect()),
         utc,
         lane,

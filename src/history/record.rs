@@ -60,6 +60,8 @@ pub struct NightRecord {
     pub record: String,
     /// Hash of what was recorded: the same runs have the same.
     pub run_id: String,
+    /// The repetitions: when each began, in nanoseconds on the Unix clock. None is recorded twice.
+    pub runs: Vec<String>,
     /// The night, `YYYY-MM-DD`. Several records of one night are its repetitions together.
     pub night: String,
     /// When the first repetition began, RFC 3339.
@@ -158,9 +160,7 @@ impl EpochRecord {
     #[must_use]
     pub fn covers(&self, lane: &str, procedure: &str, machine_class: &str) -> bool {
         let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|text| text == name);
-        fits(&self.lane, lane)
-            && fits(&self.procedure, procedure)
-            && fits(&self.machine_class, machine_class)
+        fits(&self.lane, lane) && fits(&self.procedure, procedure) && fits(&self.machine_class, machine_class)
     }
 }
 

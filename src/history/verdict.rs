@@ -211,9 +211,10 @@ fn of_series(series: &Series, past: &[Series]) -> SeriesVerdict {
     notes.extend(structure_note(nights));
     if nights.len() == 1
         && tonight.epoch == 0
-        && let Some(before) = past.iter().filter(|other| same_job(&other.key, &series.key)).max_by_key(|other| {
-            other.nights.last().map(|night| night.night.clone())
-        })
+        && let Some(before) = past
+            .iter()
+            .filter(|other| same_job(&other.key, &series.key))
+            .max_by_key(|other| other.nights.last().map(|night| night.night.clone()))
     {
         notes.push(format!(
             "a new series: the configuration or the model differs from that of {} earlier nights (cfg {} before, {} now)",
@@ -265,13 +266,12 @@ fn timings(
         }
     }
     let usable = |night: &&FoldedNight| {
-        night.failures.is_empty() && names.iter().all(|name| night.value(name).is_some_and(|value| value > 0.0))
+        night.failures.is_empty()
+            && names.iter().all(|name| night.value(name).is_some_and(|value| value > 0.0))
     };
     let timed: Vec<&FoldedNight> = nights.iter().filter(usable).collect();
-    let values: Vec<Vec<f64>> = names
-        .iter()
-        .map(|name| timed.iter().filter_map(|night| night.value(name)).collect())
-        .collect();
+    let values: Vec<Vec<f64>> =
+        names.iter().map(|name| timed.iter().filter_map(|night| night.value(name)).collect()).collect();
     let direction = |name: &str| series.metrics.get(name).map_or(Direction::Lower, |(dir, _)| *dir);
     let family: Vec<(Direction, &[f64])> =
         names.iter().zip(&values).map(|(name, values)| (direction(name), values.as_slice())).collect();
@@ -329,7 +329,8 @@ fn installed_changes(timed: &[&FoldedNight], first: usize) -> Vec<Change> {
     };
     let installed = |night: &FoldedNight| {
         let machine = &night.machine;
-        let parts = [("driver", &machine.driver), ("kernel", &machine.kernel), ("governor", &machine.governor)];
+        let parts =
+            [("driver", &machine.driver), ("kernel", &machine.kernel), ("governor", &machine.governor)];
         let mut all: BTreeMap<String, String> = night.sw.clone();
         all.extend(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
         all
