@@ -1,11 +1,12 @@
 //! One procedure on one lane, from probe to verdict: what the command line and the trials share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::check::{Decided, decide};
 use crate::lane::{self, Lane, Site};
 use crate::plan::{Plan, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
+use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
 use crate::snapshot::snapshot_text;
 use crate::standin::Fault;
@@ -138,4 +139,17 @@ pub fn conclude(directory: &RunDirectory) -> Result<Decided, RunError> {
     directory.write_json("verdict.json", &decided.verdict)?;
     directory.write_text("observed.snap", &snapshot_text(&decided))?;
     Ok(decided)
+}
+
+/// Writes `report.html` into a run directory, also of a run without a verdict.
+///
+/// # Errors
+/// The plan or the record cannot be read, or the page cannot be written.
+pub fn write_report(directory: &RunDirectory) -> Result<(), RunError> {
+    let reported = Reported::read(directory.path())?;
+    // Reviewed snapshots are where they are committed, beside the procedures.
+    let snapshots = Path::new("snapshots");
+    let text = page(&[reported], Vec::new(), None, snapshots.is_dir().then_some(snapshots))
+        .map_err(|error| RunError::directory(directory.path().join("report.html"), error))?;
+    directory.write_text("report.html", &text)
 }

@@ -8,6 +8,7 @@ mod history;
 mod inspect;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod setup;
 mod synth;
@@ -45,6 +46,8 @@ enum Verb {
     Check(check::CheckVerb),
     /// Record nights, judge them, accept changes
     History(history::HistoryVerb),
+    /// Write the report of runs: a page, a job summary, or JUnit
+    Report(report::ReportVerb),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
     // As with vLLM, a flag given twice counts as given last.
     #[command(args_override_self = true)]
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Check(verb) => verb.run(),
         Verb::Standin(options) => serve(*options),
         Verb::History(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
     };

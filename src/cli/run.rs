@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::progress::Progress;
-use crate::job::{Finished, Job, Unfinished};
+use crate::job::{Finished, Job, Unfinished, write_report};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
-use crate::run::{default_parent, prune};
+use crate::run::{RunDirectory, default_parent, prune};
 use crate::standin::Fault;
 
 #[derive(Args)]
@@ -114,7 +114,7 @@ fn run_one(job: &Job, keep: usize) -> Exit {
     match finished {
         Ok(Finished { directory, decided }) => {
             crate::output::line(table::decided(&decided));
-            crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
+            show_place(&directory);
             if !decided.verdict.passed {
                 return Exit::Failed;
             }
@@ -126,9 +126,21 @@ fn run_one(job: &Job, keep: usize) -> Exit {
             let exit = Exit::infrastructure(&error);
             crate::output::line(format_args!("verdict: none (infrastructure error)"));
             if let Some(directory) = directory {
-                crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
+                show_place(&directory);
             }
             exit
         }
+    }
+}
+
+/// Writes the page and says where everything is. A page that cannot be written changes no verdict.
+fn show_place(directory: &RunDirectory) {
+    let written = write_report(directory);
+    crate::output::line(format_args!("run directory: {}", directory.path().display()));
+    match written {
+        Ok(()) => {
+            crate::output::line(format_args!("report: {}\n", directory.path().join("report.html").display()))
+        }
+        Err(error) => crate::output::error_line(format_args!("warning: there is no report.html: {error}")),
     }
 }

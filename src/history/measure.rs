@@ -10,6 +10,7 @@ use super::identity::{configuration, hash};
 use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
 use super::robust::median;
 use crate::check::{Decided, Outcome, decide};
+use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
 use crate::snapshot::snapshot_text;
@@ -240,7 +241,7 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
             }
         }
     }
-    for (name, times) in client_times(decided) {
+    for (name, times) in client_times(&decided.ledger) {
         if let Some(p50) = median(&times) {
             keep(format!("client.{name}.p50"), p50);
         }
@@ -249,10 +250,10 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
 }
 
 /// Times as the client saw them, under the profiler: longer than without it.
-pub(crate) fn client_times(decided: &Decided) -> BTreeMap<&'static str, Vec<f64>> {
+pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let between = |from: Nanos, to: Nanos| (to - from).as_ns() as f64;
-    for served in &decided.ledger.requests {
+    for served in &ledger.requests {
         times.entry("e2el").or_default().push(between(served.sent_ns, served.done_ns));
         if let Some(first) = served.token_ns.first() {
             times.entry("ttft").or_default().push(between(served.sent_ns, *first));
