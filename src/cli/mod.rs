@@ -30,6 +30,9 @@ use crate::standin::kin::KIN;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Print verdicts, failures and errors only; no progress and no tables
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -64,7 +67,11 @@ pub fn main() -> ExitCode {
     if let Some(code) = hidden_part() {
         return code;
     }
-    let exit = match Cli::parse().verb {
+    let cli = Cli::parse();
+    if cli.quiet {
+        crate::output::be_quiet();
+    }
+    let exit = match cli.verb {
         Verb::Run(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),

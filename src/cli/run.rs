@@ -61,7 +61,7 @@ impl Run {
         // Asked for all, those of other lanes are no failures; asked for by name, the plan refuses.
         let wanted = |procedure: &Procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane);
         if self.lane == Lane::Standin {
-            crate::output::line(format_args!(
+            crate::output::detail(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
             ));
         }
@@ -113,7 +113,11 @@ fn run_one(job: &Job, keep: usize) -> Exit {
     progress.end();
     match finished {
         Ok(Finished { directory, decided }) => {
-            crate::output::line(table::decided(&decided));
+            if crate::output::is_quiet() {
+                crate::output::line(table::failures(&decided.verdict));
+            } else {
+                crate::output::line(table::decided(&decided));
+            }
             show_place(&directory);
             if !decided.verdict.passed {
                 return Exit::Failed;
@@ -136,11 +140,12 @@ fn run_one(job: &Job, keep: usize) -> Exit {
 /// Writes the page and says where everything is. A page that cannot be written changes no verdict.
 fn show_place(directory: &RunDirectory) {
     let written = write_report(directory);
-    crate::output::line(format_args!("run directory: {}", directory.path().display()));
+    crate::output::detail(format_args!("run directory: {}", directory.path().display()));
     match written {
-        Ok(()) => {
-            crate::output::line(format_args!("report: {}\n", directory.path().join("report.html").display()))
-        }
+        Ok(()) => crate::output::detail(format_args!(
+            "report: {}\n",
+            directory.path().join("report.html").display()
+        )),
         Err(error) => crate::output::error_line(format_args!("warning: there is no report.html: {error}")),
     }
 }

@@ -26,6 +26,9 @@ const SCRIPTS: [&str; 4] = [
     include_str!("page/page.js"),
 ];
 
+/// Characters of one line under the verdict; the checks below have the rest.
+const HEADLINE: usize = 300;
+
 /// One run as far as it can be read. A run without a verdict has a report, too.
 pub(crate) struct Reported {
     pub(crate) directory: RunDirectory,
@@ -211,7 +214,11 @@ pub(crate) fn page(
     let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data(snapshots)).collect(), history };
     // Inside a script element only `<` can end it or begin a comment.
     let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
-    let lines: String = headline.lines.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    let lines: String = headline
+        .lines
+        .iter()
+        .map(|line| format!("<li>{}</li>", escape(&crate::text::inert(line, HEADLINE))))
+        .collect();
     let lines = if lines.is_empty() { lines } else { format!("<ul class=\"lines\">{lines}</ul>") };
     let made = format!(
         "tracegate {}, {}",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::check::{Arrivals, Decided, Verdict, arrivals};
+use crate::check::{Arrivals, Check, Decided, Verdict, arrivals};
 use crate::time::Nanos;
 use crate::trace::{ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
 
@@ -38,16 +38,27 @@ pub(crate) fn decided(decided: &Decided) -> String {
 
 /// One line per check, failures marked, and the verdict.
 pub(crate) fn checks(verdict: &Verdict) -> String {
-    let mut text = String::new();
-    for check in &verdict.checks {
-        text += &format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail());
-    }
+    lines(&verdict.checks.iter().collect::<Vec<_>>()) + &word(verdict)
+}
+
+/// The failed checks and the verdict, for `--quiet`.
+pub(crate) fn failures(verdict: &Verdict) -> String {
+    lines(&verdict.failed().collect::<Vec<_>>()) + &word(verdict)
+}
+
+fn lines(checks: &[&Check]) -> String {
+    let line = |check: &&Check| {
+        format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail())
+    };
+    checks.iter().map(line).collect()
+}
+
+fn word(verdict: &Verdict) -> String {
     let failed: Vec<&str> = verdict.failed().map(|check| check.name.as_str()).collect();
-    text += &match failed.as_slice() {
+    match failed.as_slice() {
         [] => "verdict: pass".to_owned(),
         names => format!("verdict: FAIL ({})", names.join(", ")),
-    };
-    text
+    }
 }
 
 /// A trace: what it is, its steps, its gaps, its totals, its problems.

@@ -37,14 +37,14 @@ function histogram(name, gaps) {
   const note = gaps.length > positive.length ? ` (${gaps.length - positive.length} not above zero, not drawn)` : "";
   const caption = el("figcaption", {}, `${words(name)} `, el("small", {}, positive.length
     ? `${gaps.length} gaps, median ${time(rank(0.5))}, p90 ${time(rank(0.9))}${note}` : `${gaps.length} gaps, none above zero`));
-  if (!positive.length) return el("figure", {}, caption);
+  if (positive.length < 2 || positive[0] === positive[positive.length - 1]) return el("figure", {}, caption);
   const low = Math.log10(positive[0]) - 0.02;
   const high = Math.log10(positive[positive.length - 1]) + 0.02;
   const bins = Array.from({ length: 30 }, () => 0);
   positive.forEach((gap) => { bins[Math.min(29, Math.floor(((Math.log10(gap) - low) / (high - low)) * 30))] += 1; });
   const most = Math.max(...bins);
   const x = (ns) => 4 + ((Math.log10(ns) - low) / (high - low)) * (width - 8);
-  const mark = svg("rect", { class: "at", width: (width - 8) / 30, height: 0, x: -99, y: 0 });
+  const mark = svg("rect", { class: "at", visibility: "hidden", width: (width - 8) / 30 });
   const points = bins.map((count, index) => {
     const edge = (at) => 10 ** (low + ((high - low) * at) / 30);
     const tall = count ? Math.max(2, (count / most) * 84) : 0;
@@ -58,6 +58,7 @@ function histogram(name, gaps) {
     svg("text", { x: 4, y: height - 8 }, time(positive[0])),
     svg("text", { x: width - 4, y: height - 8, "text-anchor": "end" }, time(positive[positive.length - 1])), mark);
   const said = explorable(chart, points, (point) => {
+    mark.setAttribute("visibility", "visible");
     mark.setAttribute("x", point.left); mark.setAttribute("y", floor - point.tall); mark.setAttribute("height", point.tall);
   });
   return el("figure", {}, caption, chart, said);
@@ -111,13 +112,13 @@ function sparkline(metric, epochs) {
   points.forEach((point, index) => { line += `${index && points[index - 1].epoch === point.epoch ? "L" : "M"}${x(days[index]).toFixed(1)} ${y(point.median).toFixed(1)}`; });
   chart.append(svg("path", { class: "run", d: line }));
   points.forEach((point, index) => chart.append(nightMark(x(days[index]), y(point.median), point.state)));
-  const mark = svg("circle", { class: "at", r: 7, cx: -99, cy: 0 });
+  const mark = svg("circle", { class: "at", visibility: "hidden", r: 7 });
   chart.append(mark, svg("line", { class: "axis", x1: left, x2: width - right, y1: floor, y2: floor }),
     svg("text", { x: left, y: height - 8 }, points[0].night), svg("text", { x: width - right, y: height - 8, "text-anchor": "end" }, last.night));
   const marks = points.map((point, index) => ({
     x: x(days[index]), y: y(point.median),
     text: `${point.night}: ${amount(point.median, unit)}, ${point.values.length} repetitions${point.state ? `, ${point.state}` : ""}`,
   }));
-  const said = explorable(chart, marks, (point) => { mark.setAttribute("cx", point.x); mark.setAttribute("cy", point.y); });
+  const said = explorable(chart, marks, (point) => { mark.setAttribute("visibility", "visible"); mark.setAttribute("cx", point.x); mark.setAttribute("cy", point.y); });
   return el("figure", {}, caption, chart, said);
 }

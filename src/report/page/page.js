@@ -2,10 +2,17 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const MARKS = { pass: "pass", fail: "FAIL", not_applicable: "n/a" };
 
+// Eight ranks with a thousand steps each make sentences of pages.
+function shortened(text) {
+  const LIMIT = 260;
+  if (text.length <= LIMIT) return text;
+  return el("details", {}, el("summary", { class: "plain" }, `${text.slice(0, LIMIT)}…`), text);
+}
+
 function checks(run) {
   const rows = run.checks.map((check) => {
     const state = { pass: "pass", fail: "fail", not_applicable: "na" }[check.result];
-    return [el("span", { class: `mark ${state}` }, MARKS[check.result]), check.name, check.detail];
+    return [el("span", { class: `mark ${state}` }, MARKS[check.result]), check.name, shortened(check.detail)];
   });
   const node = table(["", "check", "what was seen"], rows, 9);
   node.querySelectorAll("td:nth-child(3)").forEach((cell) => { cell.className = "wrap"; });
@@ -103,6 +110,7 @@ function runSection(run) {
   const timeline = run.traces.some((trace) => trace.role === "worker" && trace.steps.kind.length) ? new Timeline(run) : null;
   if (timeline) {
     const notes = [];
+    if (timeline.elsewhere) notes.push("The client's times lie outside the trace: they are not drawn.");
     if (!timeline.shared) notes.push("The traces do not share a clock: each rank begins at its first step.");
     if (timeline.clients.length) notes.push("Rows req: from sent to done as the client saw it, with a tick for each token.");
     if (timeline.hiddenRequests > 0) notes.push(`${timeline.hiddenRequests} more requests are not drawn.`);
@@ -119,8 +127,8 @@ function historySection() {
     node.append(el("h3", {}, `${series.procedure} on lane ${series.lane}, ${series.machine_class}`));
     const judged = series.metrics.filter((metric) => metric.band);
     const others = series.metrics.filter((metric) => !metric.band);
-    node.append(el("div", { class: "charts" }, ...judged.map((metric) => sparkline(metric, series.epochs))));
-    if (others.length) node.append(folded(`Recorded and not judged (${others.length})`, el("div", { class: "charts" }, ...others.map((metric) => sparkline(metric, series.epochs)))));
+    node.append(el("div", { class: "charts wide" }, ...judged.map((metric) => sparkline(metric, series.epochs))));
+    if (others.length) node.append(folded(`Recorded and not judged (${others.length})`, el("div", { class: "charts wide" }, ...others.map((metric) => sparkline(metric, series.epochs)))));
     if (series.epochs.length) node.append(el("ul", { class: "lines" }, ...series.epochs.map((epoch) => el("li", {}, `epoch from ${epoch.from}: ${epoch.reason}${epoch.link ? ` (${epoch.link})` : ""}`))));
   }
   return node;

@@ -32,11 +32,15 @@ class Timeline {
     this.shared = epochs.every((offset) => offset !== null);
     this.offset = (row) => (this.shared ? row.offset : 0);
     const ends = this.rows.map((row) => this.offset(row) + row.end);
-    const tokens = this.shared ? this.requests.map((request) => request.done) : [];
-    this.least = Math.min(0, ...(this.shared ? this.requests.map((request) => request.sent) : []));
-    this.most = Math.max(1, ...ends, ...tokens);
+    this.most = Math.max(1, ...ends);
+    // A client on another clock would press the steps into a corner.
+    const near = (request) => request.done > -this.most && request.sent < 2 * this.most;
+    this.elsewhere = this.shared && this.requests.length > 0 && !this.requests.some(near);
+    this.clients = this.shared ? this.requests.filter(near) : [];
+    const reach = this.most;
+    this.least = Math.max(-reach, Math.min(0, ...this.clients.map((request) => request.sent)));
+    this.most = Math.min(2 * reach, Math.max(reach, ...this.clients.map((request) => request.done)));
     this.maxGap = Math.max(1, ...this.rows.flatMap((row) => row.steps.gap.filter((gap) => gap > 0)));
-    this.clients = this.shared ? this.requests : [];
     [this.from, this.to] = [this.least, this.most];
     this.chosen = null;
     this.canvas = el("canvas", { tabindex: "0", role: "application", "aria-label": this.describe() });
