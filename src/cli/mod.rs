@@ -6,11 +6,13 @@ mod exit;
 mod form;
 mod history;
 mod inspect;
+mod open;
 mod plan;
 mod progress;
 mod report;
 mod run;
 mod setup;
+mod shell;
 mod synth;
 
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Verb {
     History(history::HistoryVerb),
     /// Write the report of runs: a page, a job summary, or JUnit
     Report(report::ReportVerb),
+    /// Serve one trace on loopback for the Perfetto UI, and print the link to its largest gap
+    Open(open::Open),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
     // As with vLLM, a flag given twice counts as given last.
     #[command(args_override_self = true)]
@@ -59,6 +63,10 @@ enum Verb {
     Synth(synth::Synth),
     /// Build the environment of a lane
     Setup(setup::Setup),
+    /// Print the completions of a shell
+    Completions(shell::Completions),
+    /// Print the manual page
+    Man,
 }
 
 /// Parses the arguments of this process and runs the verb.
@@ -82,6 +90,9 @@ pub fn main() -> ExitCode {
         Verb::Report(verb) => verb.run(),
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
+        Verb::Open(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man => shell::man(),
     };
     match crate::server::interrupt::heard() {
         Some(signal) => ExitCode::from(128 + signal as u8),

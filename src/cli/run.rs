@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use super::progress::Progress;
+use crate::check::Verdict;
 use crate::job::{Finished, Job, Unfinished, write_report};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
@@ -47,6 +50,20 @@ pub(super) struct Run {
     /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+}
+
+/// One run for programs.
+#[derive(Serialize)]
+struct RunOutput {
+    procedure: String,
+    lane: Lane,
+    directory: Option<PathBuf>,
+    /// Absent where an infrastructure error left none.
+    verdict: Option<Verdict>,
+    error: Option<String>,
 }
 
 impl Run {
@@ -60,12 +77,13 @@ impl Run {
         };
         // Asked for all, those of other lanes are no failures; asked for by name, the plan refuses.
         let wanted = |procedure: &Procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane);
-        if self.lane == Lane::Standin {
+        if self.lane == Lane::Standin && self.format == Form::Text {
             crate::output::detail(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
             ));
         }
         let mut exit = Exit::Pass;
+        let mut runs = Vec::new();
         for procedure in procedures.into_iter().filter(wanted) {
             let job = Job {
                 procedure,
@@ -77,10 +95,16 @@ impl Run {
                 with_stack: self.with_stack,
                 deadline_scale: self.deadline_scale,
             };
-            exit = exit.and(run_one(&job, usize::from(self.keep)));
+            exit = exit.and(match self.format {
+                Form::Text => run_one(&job, usize::from(self.keep)),
+                Form::Json => run_for_programs(&job, usize::from(self.keep), &mut runs),
+            });
             if crate::server::interrupt::heard().is_some() {
                 break;
             }
+        }
+        if self.format == Form::Json {
+            print_json(&serde_json::json!({ "runs": runs }));
         }
         exit
     }
@@ -104,6 +128,36 @@ pub(super) fn select(
         return Ok(known);
     }
     names.iter().map(|name| find(name, &known)).collect()
+}
+
+fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
+    let progress = Progress::new();
+    let finished = job.run(&|phase, status| progress.tell(phase, status));
+    progress.end();
+    let (exit, directory, verdict, error) = match finished {
+        Ok(Finished { directory, decided }) => {
+            let exit = if decided.verdict.passed { Exit::Pass } else { Exit::Failed };
+            if decided.verdict.passed {
+                prune(&directory, &job.procedure.name, keep);
+            }
+            (exit, Some(directory), Some(decided.verdict), None)
+        }
+        Err(unfinished) => {
+            let Unfinished { directory, error } = *unfinished;
+            (Exit::infrastructure(&error), directory, None, Some(error.to_string()))
+        }
+    };
+    if let Some(error) = directory.as_ref().and_then(|directory| write_report(directory).err()) {
+        crate::output::error_line(format_args!("warning: there is no report.html: {error}"));
+    }
+    runs.push(RunOutput {
+        procedure: job.procedure.name.clone(),
+        lane: job.lane,
+        directory: directory.map(|directory| directory.path().to_owned()),
+        verdict,
+        error,
+    });
+    exit
 }
 
 fn run_one(job: &Job, keep: usize) -> Exit {

@@ -6,6 +6,7 @@ mod markdown;
 pub(crate) mod nights;
 pub(crate) mod page;
 mod page_data;
+pub(crate) mod perfetto;
 pub(crate) mod summary;
 pub(crate) mod table;
 
