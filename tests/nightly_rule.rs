@@ -28,8 +28,12 @@ fn a_step_of_ten_percent_is_caught_and_quiet_nights_are_quiet() {
 fn the_rule_is_quieter_than_yesterday_and_a_t_test_in_every_noise() {
     for (name, noise) in NOISES {
         let [yesterday, t_test, nightly] = [0, 1, 2].map(|index| score(noise, 1, rule(index), TRIALS));
-        assert!(nightly.false_per_100 < yesterday.false_per_100, "{name}: {nightly:?} {yesterday:?}");
-        assert!(nightly.false_per_100 < t_test.false_per_100, "{name}: {nightly:?} {t_test:?}");
+        // A regression stays one for several nights: what begins is what calls a person.
+        assert!(
+            nightly.false_begun_per_100 < yesterday.false_begun_per_100,
+            "{name}: {nightly:?} {yesterday:?}"
+        );
+        assert!(nightly.false_begun_per_100 < t_test.false_begun_per_100, "{name}: {nightly:?} {t_test:?}");
     }
 }
 

@@ -211,7 +211,10 @@ fn wide_run(directory: &Path) -> PathBuf {
         std::fs::write(traces.join(format!("rank{rank}.1.pt.trace.json")), trace.to_string()).unwrap();
     }
     let plan = std::fs::read_to_string(path.join("plan.toml")).unwrap();
-    std::fs::write(path.join("plan.toml"), plan.replace("ranks = 1", "ranks = 8")).unwrap();
+    let plan = plan.replace("ranks = 1", "ranks = 8");
+    let title = plan.lines().find(|line| line.starts_with("title = ")).unwrap();
+    let hostile = "title = '<img src=x onerror=\"document.title=1\">'";
+    std::fs::write(path.join("plan.toml"), plan.replace(title, hostile)).unwrap();
     path
 }
 

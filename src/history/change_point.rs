@@ -36,7 +36,7 @@ pub fn change_points(values: &[f64], level: f64, least_after: usize) -> Vec<Chan
             .reduce(|best, next| if next.3 > best.3 { next } else { best });
         let Some((start, end, index, q)) = best else { break };
         let p = students_t(&values[start..index], &values[index..end]);
-        if p.is_nan() || p > level {
+        if p > level {
             break;
         }
         found.push(ChangePoint { index, p, q });
@@ -111,7 +111,13 @@ fn students_t(left: &[f64], right: &[f64]) -> f64 {
     };
     let pooled = ((n - 1.0) * variance(left, a) + (m - 1.0) * variance(right, b)) / freedom;
     let t = (a - b).abs() / (pooled * (1.0 / n + 1.0 / m)).sqrt();
-    if t.is_infinite() { 0.0 } else { 2.0 * distribution.sf(t) }
+    match t {
+        // All values are equal, and so are the sides.
+        _ if t.is_nan() => 1.0,
+        // Each side is constant, and they differ.
+        _ if t.is_infinite() => 0.0,
+        _ => 2.0 * distribution.sf(t),
+    }
 }
 
 #[cfg(test)]
