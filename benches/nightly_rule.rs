@@ -6,7 +6,7 @@ mod simulation;
 
 use simulation::{NOISES, RULES, score};
 
-const TRIALS: u64 = 1_000;
+const TRIALS: u64 = 2_000;
 
 fn main() {
     // `cargo test --benches` and `cargo bench --no-run` must not simulate for minutes.

@@ -36,7 +36,7 @@ function histogram(name, gaps) {
   const rank = (share) => positive[Math.max(0, Math.ceil(positive.length * share) - 1)];
   const note = gaps.length > positive.length ? ` (${gaps.length - positive.length} not above zero, not drawn)` : "";
   const caption = el("figcaption", {}, `${words(name)} `, el("small", {}, positive.length
-    ? `${gaps.length} gaps, median ${time(rank(0.5))}, p90 ${time(rank(0.9))}${note}` : `${gaps.length} gaps, none above zero`));
+    ? `${counted(gaps.length, "gap")}, median ${time(rank(0.5))}, p90 ${time(rank(0.9))}${note}` : `${counted(gaps.length, "gap")}, none above zero`));
   if (positive.length < 2 || positive[0] === positive[positive.length - 1]) return el("figure", {}, caption);
   const low = Math.log10(positive[0]) - 0.02;
   const high = Math.log10(positive[positive.length - 1]) + 0.02;
@@ -50,7 +50,7 @@ function histogram(name, gaps) {
     const tall = count ? Math.max(2, (count / most) * 84) : 0;
     const left = 4 + (index * (width - 8)) / 30;
     chart.append(svg("rect", { class: "bar-mark", x: left + 0.5, y: floor - tall, width: (width - 8) / 30 - 1, height: tall }));
-    return { x: left + 6, left, tall, text: `${count} gaps of ${time(edge(index))} to ${time(edge(index + 1))}` };
+    return { x: left + 6, left, tall, text: `${counted(count, "gap")} of ${time(edge(index))} to ${time(edge(index + 1))}` };
   });
   chart.append(svg("line", { class: "axis", x1: 0, x2: width, y1: floor, y2: floor }),
     svg("line", { class: "mid", x1: x(rank(0.5)), x2: x(rank(0.5)), y1: 6, y2: floor }),

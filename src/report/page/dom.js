@@ -26,6 +26,7 @@ function time(ns) {
 }
 
 function amount(value, unit) { return unit === "ns" ? time(value) : `${value.toPrecision(4)} ${unit}`; }
+function counted(count, word) { return `${count} ${word}${count === 1 ? "" : "s"}`; }
 function words(name) { return name.replaceAll("_", " "); }
 
 // `gap.decode_to_decode.p50` as `decode to decode gap, p50`.

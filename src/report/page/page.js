@@ -78,9 +78,9 @@ function snapshot(run) {
   return section("Snapshot", ...parts, folded("observed.snap", el("pre", {}, run.snapshot.observed)));
 }
 
-function stepTable(run) {
+function stepTables(run) {
   const LIMIT = 400;
-  return run.traces.filter((trace) => trace.steps.kind.length).map((trace) => {
+  const tables = run.traces.filter((trace) => trace.steps.kind.length).map((trace) => {
     const { kind, start, duration, gap, contextRequests, contextTokens, generationRequests, generationTokens } = trace.steps;
     const batch = (requests, tokens) => (requests === null ? "?" : requests ? `${requests} (${tokens ?? "?"})` : "");
     const node = folded(`Steps of ${trace.rank === null ? trace.file : `rank ${trace.rank}`} as a table (${kind.length})`);
@@ -93,6 +93,7 @@ function stepTable(run) {
     });
     return node;
   });
+  return tables.length > 2 ? [folded("Steps as tables, rank by rank", ...tables)] : tables;
 }
 
 function describeTrace(trace) {
@@ -114,7 +115,7 @@ function runSection(run) {
     if (!timeline.shared) notes.push("The traces do not share a clock: each rank begins at its first step.");
     if (timeline.clients.length) notes.push("Rows req: from sent to done as the client saw it, with a tick for each token.");
     if (timeline.hiddenRequests > 0) notes.push(`${timeline.hiddenRequests} more requests are not drawn.`);
-    node.append(section("Steps", el("p", { class: "faint" }, ["Drag to move, Ctrl and wheel to zoom, arrow keys for steps, G for the largest gap.", ...notes].join(" ")), timeline.root, ...stepTable(run)));
+    node.append(section("Steps", el("p", { class: "faint" }, ["Drag to move, Ctrl and wheel to zoom, arrow keys for steps, G for the largest gap.", ...notes].join(" ")), timeline.root, ...stepTables(run)));
   }
   node.append(...[gapCharts(run), ledger(run), client(run), snapshot(run), plan(run), problems(run)].filter(Boolean),
     section("Traces", el("ul", { class: "lines" }, ...run.traces.map(describeTrace))));

@@ -130,7 +130,7 @@ class Timeline {
         const w = Math.max(1, this.x(this.offset(row) + start[at] + duration[at]) - x);
         pen.fillStyle = w > 5 ? fills[layer] : colour(KINDS[layer]);
         pen.fillRect(x, top, w, ROW.steps);
-        if (w > 3) { pen.strokeStyle = colour(layer === "E" ? "faint" : "ground"); pen.strokeRect(x + 0.5, top + 0.5, w - 1, ROW.steps - 1); }
+        if (w > 7) { pen.strokeStyle = colour(layer === "E" ? "faint" : "ground"); pen.strokeRect(x + 0.5, top + 0.5, w - 1, ROW.steps - 1); }
         if (w > 46 && layer !== "P" && layer !== "M") { pen.fillStyle = layer === "D" ? "#15181d" : colour("text"); pen.fillText(KINDS[layer], x + 5, top + 17, w - 8); }
       }
     }
