@@ -72,3 +72,23 @@ fn shells_and_manuals_know_every_verb() {
         assert!(man.contains(&format!("\\fBtracegate {verb}\\fR")), "{verb}");
     }
 }
+
+#[test]
+fn colours_follow_no_color_and_tables_follow_the_width() {
+    let help = |no_color: &str| {
+        let output =
+            tracegate().env("CLICOLOR_FORCE", "1").env("NO_COLOR", no_color).arg("--help").output().unwrap();
+        text(&output.stdout).contains('\u{1b}')
+    };
+    assert!(help(""), "forced, and NO_COLOR is empty");
+    assert!(!help("1"));
+    let widest = |columns: &str| {
+        let output =
+            tracegate().env("COLUMNS", columns).arg("inspect").arg(common::real_trace()).output().unwrap();
+        let out = text(&output.stdout);
+        let rows = out.lines().filter(|line| line.contains("prompt") || line.contains("decode"));
+        rows.filter(|line| line.starts_with(' ')).map(|line| line.trim_end().chars().count()).max().unwrap()
+    };
+    assert!(widest("60") <= 60, "{}", widest("60"));
+    assert!(widest("100") > 60);
+}

@@ -170,8 +170,11 @@ pub(super) fn totals(trace: &Trace) -> String {
 
 /// `client` is the median arrival of a step's tokens after its end.
 fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
+    let narrow = is_narrow();
     let mut header = vec!["step", "kind", "context", "generation", "start", "duration", "gap"];
-    if !arrivals.is_empty() {
+    if narrow {
+        header.retain(|column| !WIDE_ONLY.contains(column));
+    } else if !arrivals.is_empty() {
         header.push("client");
     }
     let mut table = table(header);
@@ -192,12 +195,26 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
             step.duration_ns.to_string(),
             step.gap_ns.map_or_else(String::new, |gap| gap.to_string()),
         ];
-        let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
-        row.extend(arrived.map(|arrivals| format!("+{}", arrivals.median_ns)));
+        if narrow {
+            row.drain(2..5);
+        } else {
+            let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
+            row.extend(arrived.map(|arrivals| format!("+{}", arrivals.median_ns)));
+        }
         table.add_row(row);
     }
     right_align(&mut table, 2);
     table
+}
+
+/// Columns of the step table that a narrow terminal does without.
+const WIDE_ONLY: [&str; 3] = ["context", "generation", "start"];
+
+/// True on a terminal of fewer than 72 columns, the width of the whole step table. `COLUMNS` decides
+/// where it is set.
+fn is_narrow() -> bool {
+    let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u16>().ok());
+    asked.or_else(|| Table::new().width()).is_some_and(|width| width < 72)
 }
 
 /// `requests (tokens)`.
