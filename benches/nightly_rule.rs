@@ -19,7 +19,7 @@ fn main() {
         for (_, noise) in NOISES {
             let score = score(noise, metrics, alerts, trials);
             print!(
-                " {:.2} ({:.2}) / {:.0} / {} |",
+                " {:.2} ({:.2}) / {:.1} / {} |",
                 score.false_per_100, score.false_begun_per_100, score.caught, score.delay
             );
         }

@@ -22,7 +22,7 @@ pub enum HistoryError {
     },
     /// A run directory that cannot be measured.
     #[error(transparent)]
-    Run(#[from] crate::run::RunError),
+    Run(Box<crate::run::RunError>),
     /// A night that is no date.
     #[error("{text:?} is no night: write YYYY-MM-DD")]
     Night {
@@ -39,4 +39,10 @@ pub enum HistoryError {
         /// What is there.
         known: String,
     },
+}
+
+impl From<crate::run::RunError> for HistoryError {
+    fn from(error: crate::run::RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
 }

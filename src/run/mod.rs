@@ -16,6 +16,6 @@ pub use directory::RunDirectory;
 pub use error::{BadTrace, FailedCall, RunError};
 pub(crate) use execute::default_parent;
 pub use execute::execute;
+pub use machine::Machine;
 pub use record::{Phase, RunRecord, RunState, WindowRecord};
 pub use retention::prune;
-pub use machine::Machine;

@@ -126,7 +126,7 @@ pub(crate) fn score(noise: Noise, metrics: usize, alerts: Alerts, trials: u64) -
         let alerted = alerts(&quiet);
         nights_judged += alerted.len().saturating_sub(10);
         false_alerts += alerted.iter().skip(10).filter(|alert| **alert).count();
-        begun += alerted.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        begun += alerted.windows(2).skip(9).filter(|pair| !pair[0] && pair[1]).count();
         let (calendar, stepped) = family(noise, 1.1, metrics, trial + 1_000_000);
         let alerted = alerts(&stepped);
         // An alert that was on already when the step came has caught nothing.
