@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
+use divan::counter::BytesCount;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -67,13 +68,16 @@ fn line(text: &mut String, utc: &str, lane: &str, procedure: usize, random: &mut
 
 /// Read, fold, judge every night of every series, date changes.
 #[divan::bench(sample_count = 10)]
-fn verdict_of_26_280_records() -> usize {
-    let history = History::read(&INPUT.path).expect("the history");
-    assert!(history.damage.is_empty(), "{:?}", history.damage.first());
-    assert_eq!(history.nights.len(), 26_280);
-    let judged = verdicts(&history, None);
-    assert_eq!(judged.series.len(), 24);
-    judged.series.len()
+fn verdict_of_26_280_records(bencher: divan::Bencher<'_, '_>) {
+    let size = std::fs::metadata(&INPUT.path).expect("the history").len();
+    bencher.counter(BytesCount::new(size)).bench(|| {
+        let history = History::read(&INPUT.path).expect("the history");
+        assert!(history.damage.is_empty(), "{:?}", history.damage.first());
+        assert_eq!(history.nights.len(), 26_280);
+        let judged = verdicts(&history, None);
+        assert_eq!(judged.series.len(), 24);
+        judged
+    });
 }
 
 fn main() {

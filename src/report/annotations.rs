@@ -23,6 +23,10 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
                 (1, line(at, &format!("{name}: {}", check.name), check.outcome.detail()))
             })),
         }
+        if let (Some(diff), Some(file)) = (run.snapshot_difference(snapshots), file.as_deref()) {
+            let at = Some((file, changed_line(file, &diff)));
+            all.push((2, line(at, &format!("{name}: snapshot"), &changed_lines(&diff))));
+        }
     }
     for series in night.map(|night| night.series.as_slice()).unwrap_or_default() {
         let name = format!("{}/{}", series.key.lane, series.key.procedure);
@@ -30,7 +34,7 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
             snapshots.map(|root| root.join(&series.key.lane).join(format!("{}.snap", series.key.procedure)));
         let at = file.as_deref().filter(|file| file.is_file()).map(|file| (file, 1));
         let regressed = series.metrics.iter().filter(|metric| metric.state == State::Regressed);
-        all.extend(regressed.map(|metric| (2, line(at, &format!("{name}: regressed"), &sentence(metric)))));
+        all.extend(regressed.map(|metric| (3, line(at, &format!("{name}: regressed"), &sentence(metric)))));
     }
     all.sort_by_key(|(severity, _)| *severity);
     let more = all.len().saturating_sub(LIMIT);
@@ -54,6 +58,20 @@ fn line_of(file: &Path, check: &str) -> usize {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let find = |beginning: &&str| text.lines().position(|line| line.starts_with(*beginning));
     beginnings.iter().find_map(find).map_or(1, |index| index + 1)
+}
+
+/// The line of the file where the first removed or changed line of a difference stands.
+fn changed_line(file: &Path, diff: &str) -> usize {
+    let removed = diff.lines().skip(2).find_map(|line| line.strip_prefix('-'));
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let place = removed.and_then(|removed| text.lines().position(|line| line == removed));
+    place.map_or(1, |index| index + 1)
+}
+
+/// The changed lines of a difference, without their surroundings.
+fn changed_lines(diff: &str) -> String {
+    let changed = diff.lines().skip(2).filter(|line| line.starts_with(['-', '+']));
+    changed.take(20).collect::<Vec<_>>().join("\n")
 }
 
 fn line(at: Option<(&Path, usize)>, title: &str, message: &str) -> String {

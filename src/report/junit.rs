@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::page::{Reported, difference};
-use super::page_data::committed;
+use super::page::Reported;
 use crate::check::Outcome;
 
 /// The document.
@@ -86,9 +85,8 @@ fn cases(run: &Reported, snapshots: Option<&Path>) -> Vec<Case> {
     if let Some(first) = cases.first_mut() {
         first.properties = properties(run);
     }
-    if let Some(reviewed) = run.committed(snapshots).as_deref().and_then(committed) {
-        let diff = difference(&reviewed, &crate::snapshot::snapshot_text(decided));
-        cases.push(match diff {
+    if run.committed(snapshots).is_some() {
+        cases.push(match run.snapshot_difference(snapshots) {
             None => case("snapshot", None, ""),
             Some(diff) => case("snapshot", Some("failure"), &diff),
         });

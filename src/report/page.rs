@@ -100,20 +100,25 @@ impl Reported {
             .collect()
     }
 
+    /// How the run's snapshot text differs from the reviewed one; nothing where it does not, and where
+    /// there is none to compare with. The one place that compares for reports.
+    pub(crate) fn snapshot_difference(&self, snapshots: Option<&Path>) -> Option<String> {
+        let decided = self.decided.as_ref().ok()?;
+        let reviewed = committed(&self.committed(snapshots)?)?;
+        difference(&reviewed, &crate::snapshot::snapshot_text(decided))
+    }
+
     fn snapshot(&self, decided: &Decided, snapshots: Option<&Path>) -> SnapshotData {
-        let observed = crate::snapshot::snapshot_text(decided);
-        let path = self.committed(snapshots);
-        let reviewed = path.as_deref().and_then(committed);
         SnapshotData {
-            diff: reviewed.and_then(|reviewed| difference(&reviewed, &observed)),
-            committed: path.map(|path| path.display().to_string()),
-            observed,
+            diff: self.snapshot_difference(snapshots),
+            committed: self.committed(snapshots).map(|path| path.display().to_string()),
+            observed: crate::snapshot::snapshot_text(decided),
         }
     }
 }
 
 /// The unified difference of two snapshot texts; nothing where they say the same.
-pub(crate) fn difference(committed: &str, observed: &str) -> Option<String> {
+fn difference(committed: &str, observed: &str) -> Option<String> {
     let (committed, observed) = (format!("{}\n", committed.trim_end()), format!("{}\n", observed.trim_end()));
     (committed != observed).then(|| {
         TextDiff::from_lines(&committed, &observed)
@@ -152,7 +157,8 @@ pub(crate) struct Headline {
 }
 
 /// The worst first: no verdict, failed, regressed, passed.
-pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline {
+pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> Headline {
+    let mut differs = false;
     let mut lines = Vec::new();
     for run in runs {
         let name = format!("{}/{} ({})", run.plan.lane, run.plan.procedure, run.name());
@@ -163,6 +169,15 @@ pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline 
                 other => format!("{name}: {}: {}", check.name, other.detail()),
             })),
         }
+    }
+    for run in runs.iter().filter(|run| run.snapshot_difference(snapshots).is_some()) {
+        differs = true;
+        lines.push(format!(
+            "{}/{} ({}): the snapshot differs from the reviewed one",
+            run.plan.lane,
+            run.plan.procedure,
+            run.name()
+        ));
     }
     let series = night.map(|night| night.series.as_slice()).unwrap_or_default();
     for one in series {
@@ -195,6 +210,7 @@ pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline 
         (_, _, Some(Overall::Regressed)) => ("REGRESSED", "fail"),
         (_, _, Some(Overall::Suspect)) => ("suspect: repeat it tonight", "none"),
         (_, _, Some(Overall::Insufficient)) if runs.is_empty() => ("insufficient: too few nights", "none"),
+        _ if differs => ("pass, and the snapshot differs", "none"),
         _ => ("pass", "pass"),
     };
     Headline { word: word.to_owned(), state, lines }
@@ -210,7 +226,7 @@ pub(crate) fn page(
     night: Option<&Verdicts>,
     snapshots: Option<&Path>,
 ) -> Result<String, serde_json::Error> {
-    let headline = headline(runs, night);
+    let headline = headline(runs, night, snapshots);
     let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data(snapshots)).collect(), history };
     // Inside a script element only `<` can end it or begin a comment.
     let json = serde_json::to_string(&data)?.replace('<', "\\u003c");

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::nights::{cell, verdicts_markdown};
-use super::page::{Reported, difference, headline};
-use super::page_data::committed;
+use super::page::{Reported, headline};
 use crate::check::Outcome;
 use crate::history::Verdicts;
 use crate::lane::Lane;
@@ -14,7 +13,7 @@ const LIMIT: usize = 1024 * 1024 - 4096;
 
 /// The summary.
 pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> String {
-    let headline = headline(runs, night);
+    let headline = headline(runs, night, snapshots);
     let mut text = format!("# {}\n\n", cell(&headline.word));
     for line in &headline.lines {
         push(&mut text, &format!("- {}\n", cell(line)));
@@ -87,9 +86,7 @@ fn details(run: &Reported, snapshots: Option<&Path>) -> String {
                     if matches!(check.outcome, Outcome::Fail(_)) { "**FAIL**" } else { check.outcome.word() };
                 text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.outcome.detail()));
             }
-            let reviewed = run.committed(snapshots).as_deref().and_then(committed);
-            let observed = crate::snapshot::snapshot_text(decided);
-            if let Some(diff) = reviewed.and_then(|reviewed| difference(&reviewed, &observed)) {
+            if let Some(diff) = run.snapshot_difference(snapshots) {
                 // Indented: a fence could be closed by the text itself.
                 text += "\nThe snapshot differs from the reviewed one:\n\n";
                 text.extend(crate::text::inert(&diff, 20_000).lines().map(|line| format!("    {line}\n")));

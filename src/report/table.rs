@@ -228,13 +228,17 @@ pub(super) fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
 }
 
 fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
-    let mut table = table(["step gap", "count", "min", "p50", "p90", "max"]);
+    let narrow = is_narrow();
+    let columns = ["step gap", "count", "min", "p50", "p90", "max"];
+    // The median and the largest say most.
+    let kept = |at: usize| !narrow || !matches!(columns.get(at), Some(&"min" | &"p90"));
+    let mut table = table(columns.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name));
     for (pair, summary) in gaps {
         let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns]
             .map(|time: Nanos| time.to_string());
         let mut row = vec![pair.replace('_', " "), summary.count.to_string()];
         row.extend(times);
-        table.add_row(row);
+        table.add_row(row.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, cell)| cell));
     }
     right_align(&mut table, 1);
     table
