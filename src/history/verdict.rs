@@ -265,6 +265,12 @@ fn timings(
             notes.push(format!("{name} is not judged: its median is not above zero, so there is no ratio"));
         }
     }
+    for name in JUDGED.into_iter().filter(|name| !tonight.values.contains_key(*name)) {
+        let before = nights.iter().filter(|night| night.values.contains_key(name)).count();
+        if before > 0 {
+            notes.push(format!("{name} is not there tonight, and was in {before} nights before"));
+        }
+    }
     let usable = |night: &&FoldedNight| {
         night.failures.is_empty()
             && names.iter().all(|name| night.value(name).is_some_and(|value| value > 0.0))

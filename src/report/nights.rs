@@ -33,6 +33,9 @@ pub(crate) fn title(name: &str) -> String {
 /// Everything of a night, the most urgent series first.
 pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
     let mut text = format!("night {}\n", verdicts.night);
+    if has_standin(verdicts) {
+        text += "lane standin: an imitation; its results prove the harness, never vLLM\n";
+    }
     for series in by_urgency(verdicts) {
         text += &series_text(series);
     }
@@ -46,6 +49,10 @@ pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
         text += &format!("verdict: {}\n", worst.name());
     }
     text
+}
+
+fn has_standin(verdicts: &Verdicts) -> bool {
+    verdicts.series.iter().any(|series| series.key.lane == "standin")
 }
 
 fn by_urgency(verdicts: &Verdicts) -> Vec<&SeriesVerdict> {
@@ -134,6 +141,9 @@ fn word(state: State) -> &'static str {
 pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
     let worst = verdicts.worst().map_or("no series", Overall::name);
     let mut text = format!("## Night {}: {worst}\n\n", cell(&verdicts.night));
+    if has_standin(verdicts) {
+        text += "The lane standin is an imitation: its results prove the harness, never vLLM.\n\n";
+    }
     for series in by_urgency(verdicts) {
         for metric in series.metrics.iter().filter(|metric| metric.state == State::Regressed) {
             text += &format!(

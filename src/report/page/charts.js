@@ -96,8 +96,11 @@ function sparkline(metric, epochs) {
   const x = (day) => left + 4 + ((day - days[0]) / span) * (width - left - right - 8);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${metricTitle(metric.name)} over ${points.length} nights` });
   if (metric.band) {
-    chart.append(svg("rect", { class: "band", x: left, width: width - left - right, y: y(metric.band.high), height: Math.max(1, y(metric.band.low) - y(metric.band.high)) }),
-      svg("line", { class: "centre", x1: left, x2: width - right, y1: y(metric.band.centre), y2: y(metric.band.centre) }));
+    // The band is of the newest epoch.
+    const begin = points.findIndex((point) => point.epoch === last.epoch);
+    const edge = begin > 0 ? x(days[begin] - 0.5) : left;
+    chart.append(svg("rect", { class: "band", x: edge, width: width - edge - right, y: y(metric.band.high), height: Math.max(1, y(metric.band.low) - y(metric.band.high)) }),
+      svg("line", { class: "centre", x1: edge, x2: width - right, y1: y(metric.band.centre), y2: y(metric.band.centre) }));
   }
   for (const epoch of epochs) {
     const day = Date.parse(`${epoch.from}T00:00:00Z`) / 864e5;

@@ -1,5 +1,6 @@
 // Puts the page together from the embedded data.
 const data = JSON.parse(document.getElementById("data").textContent);
+const IMITATION = "The lane standin is an imitation: its results prove the harness, never vLLM.";
 const MARKS = { pass: "pass", fail: "FAIL", not_applicable: "n/a" };
 
 // Eight ranks with a thousand steps each make sentences of pages.
@@ -104,7 +105,7 @@ function describeTrace(trace) {
 function runSection(run) {
   const node = el("section", { class: "run" }, el("h2", {}, `${run.procedure} on lane ${run.lane}`),
     el("p", { class: "faint" }, `${run.title}. Run directory ${run.name}.`));
-  if (run.imitation) node.append(el("p", { class: "warn" }, "The stand-in is an imitation: these results prove the harness, never vLLM."));
+  if (run.imitation) node.append(el("p", { class: "warn" }, IMITATION));
   if (run.fault) node.append(el("p", { class: "warn" }, `The stand-in was asked to play the fault ${run.fault}.`));
   if (run.error) node.append(el("p", { class: "warn" }, "Infrastructure error, no verdict: ", run.error));
   if (run.checks.length) node.append(checks(run));
@@ -124,6 +125,7 @@ function runSection(run) {
 
 function historySection() {
   const node = el("section", {}, el("h2", {}, "Nights"), el("p", { class: "faint" }, "Circle: median of a night; small dots: its repetitions; hollow circle: too few nights; diamond: suspect; triangle up: regressed; triangle down: improved. Band: where three nights are not called a change."));
+  if (data.history.some((series) => series.lane === "standin")) node.append(el("p", { class: "warn" }, IMITATION));
   for (const series of data.history) {
     node.append(el("h3", {}, `${series.procedure} on lane ${series.lane}, ${series.machine_class}`));
     const judged = series.metrics.filter((metric) => metric.band);
