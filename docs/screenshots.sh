@@ -46,4 +46,4 @@ TRACEGATE_MONTH="$month" cargo test --test month -- --ignored
 page "$month/wide.html"
 shot report-month "$month/report.html" 1200,1150
 shot report-month-dark "$month/report.html" 1200,1150 --blink-settings=preferredColorScheme=0
-shot report-ranks "$month/wide.html" 1200,1500
+shot report-ranks "$month/wide.html" 1200,1720

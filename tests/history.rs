@@ -207,6 +207,29 @@ fn an_accepted_change_begins_an_epoch() {
     assert_eq!(lines(&file).len(), 24, "refused ones wrote nothing");
 }
 
+/// Eight processes at once: every line is whole and there.
+#[test]
+fn processes_that_write_at_the_same_time_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = write(directory.path(), nights(3));
+    let writers: Vec<_> = (0..8)
+        .map(|number| {
+            std::process::Command::new(env!("CARGO_BIN_EXE_tracegate"))
+                .args(["history", "rebaseline", "--reason", &format!("reason {number}"), "--history"])
+                .arg(&file)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut writer in writers {
+        assert_eq!(writer.wait().unwrap().code(), Some(0));
+    }
+    let reasons: std::collections::BTreeSet<String> =
+        lines(&file).iter().filter_map(|line| line["reason"].as_str().map(str::to_owned)).collect();
+    assert_eq!(reasons.len(), 8, "{reasons:?}");
+}
+
 #[test]
 fn damage_is_named_by_line_and_the_rest_is_used() {
     let directory = tempfile::tempdir().unwrap();

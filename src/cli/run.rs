@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::form::{Form, print_json};
 use super::progress::Progress;
 use crate::check::Verdict;
-use crate::job::{Finished, Job, Unfinished, write_report};
+use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
@@ -147,9 +147,6 @@ fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
             (Exit::infrastructure(&error), directory, None, Some(error.to_string()))
         }
     };
-    if let Some(error) = directory.as_ref().and_then(|directory| write_report(directory).err()) {
-        crate::output::error_line(format_args!("warning: there is no report.html: {error}"));
-    }
     runs.push(RunOutput {
         procedure: job.procedure.name.clone(),
         lane: job.lane,
@@ -191,15 +188,12 @@ fn run_one(job: &Job, keep: usize) -> Exit {
     }
 }
 
-/// Writes the page and says where everything is. A page that cannot be written changes no verdict.
+/// Says where everything is.
 fn show_place(directory: &RunDirectory) {
-    let written = write_report(directory);
     crate::output::detail(format_args!("run directory: {}", directory.path().display()));
-    match written {
-        Ok(()) => crate::output::detail(format_args!(
-            "report: {}\n",
-            directory.path().join("report.html").display()
-        )),
-        Err(error) => crate::output::error_line(format_args!("warning: there is no report.html: {error}")),
+    let page = directory.path().join("report.html");
+    if page.is_file() {
+        crate::output::detail(format_args!("report: {}", page.display()));
     }
+    crate::output::detail("");
 }

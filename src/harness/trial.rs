@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Failed;
 
 use super::turn::Turn;
-use crate::job::{Finished, Job, write_report};
+use crate::job::{Finished, Job};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
@@ -49,7 +49,6 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     }
     if std::env::var_os("TRACEGATE_KEEP").is_some_and(|value| value != "0") {
         // For `tracegate report` over all trials, passed ones included.
-        let _ = write_report(&finished.directory);
         return Ok(());
     }
     // Policy: a passed trial leaves nothing. A directory that cannot be removed is no failure.
@@ -58,8 +57,6 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
 }
 
 fn keep(finished: &Finished, message: &str) -> Failed {
-    // The message below holds the failure; a page that cannot be written takes nothing from it.
-    let _ = write_report(&finished.directory);
     let path = finished.directory.path().display();
     shown(&format!("{message}\nevidence: {path}\nto decide it again: tracegate check {path}"))
 }

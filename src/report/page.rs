@@ -38,6 +38,12 @@ pub(crate) struct Reported {
 }
 
 impl Reported {
+    /// A run that was decided just now.
+    pub(crate) fn of(directory: RunDirectory, decided: Decided) -> Self {
+        let (plan, record) = (decided.plan.clone(), decided.record.clone());
+        Self { directory, plan, record, decided: Ok(Box::new(decided)) }
+    }
+
     /// Reads and decides a run directory.
     ///
     /// # Errors
