@@ -68,7 +68,8 @@ fn runs_of_one_procedure_are_repetitions_and_are_recorded_once() {
     let run =
         |number: usize| out.join(format!("standin/async_single_request-{number}")).display().to_string();
     let file = directory.path().join("h.jsonl");
-    let arguments = ["record", &run(1), &run(2), &run(3), "--night", "2026-10-01", "--sw", "vllm-commit=abc"];
+    let arguments =
+        ["record", &run(1), &run(2), &run(3), &run(1), "--night", "2026-10-01", "--sw", "vllm-commit=abc"];
     let said = history(&file, &arguments);
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("night 2026-10-01: 2 repetitions"), "{}", said.out);
@@ -92,7 +93,7 @@ fn runs_of_one_procedure_are_repetitions_and_are_recorded_once() {
     let p50 = inspected["traces"][0]["gaps"]["decode_to_decode"]["p50_ns"].as_f64().unwrap();
     assert_eq!(record["metrics"]["gap.decode_to_decode.p50"]["values"][0].as_f64().unwrap(), p50);
     let again = history(&file, &arguments);
-    assert!(again.out.contains("3 of 3 runs were recorded before and are left out"), "{}", again.out);
+    assert!(again.out.contains("4 of 4 runs were recorded before and are left out"), "{}", again.out);
     assert_eq!(lines(&file).len(), 1);
 }
 
@@ -192,6 +193,10 @@ fn an_accepted_change_begins_an_epoch() {
     let shown = history(&file, &["show", "--last", "2", "--format", "json"]);
     let shown: Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(shown["series"][0]["epochs"][0]["reason"], "new scheduler");
+    let whole = history(&file, &["show", "--format", "json"]);
+    let whole: Value = serde_json::from_str(&whole.out).unwrap();
+    assert_eq!(whole["series"][0]["metrics"][0]["dated"], json!(["2026-10-20"]), "across epochs, too");
+    assert_eq!(whole["series"][0]["metrics"][1]["dated"], json!([]));
     let points = shown["series"][0]["metrics"][0]["points"].as_array().unwrap();
     assert_eq!(
         (points.len(), &points[1]["epoch"], &points[1]["night"]),

@@ -98,12 +98,16 @@ fn measure_new(
         let class = overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class());
         let plan = &repetition.plan;
         let key = [plan.lane.name().to_owned(), plan.procedure.clone(), class, configuration(plan)];
-        if is_recorded(history, &key, &repetition) {
+        let recorded = is_recorded(history, &key, &repetition);
+        let group = groups.entry(key).or_default();
+        // A path may be named twice, through a pattern and by itself.
+        if recorded || group.iter().any(|other| other.begun() == repetition.begun()) {
             known += 1;
         } else {
-            groups.entry(key).or_default().push(repetition);
+            group.push(repetition);
         }
     }
+    groups.retain(|_, repetitions| !repetitions.is_empty());
     let nights = groups.into_iter().map(|(key, repetitions)| night(key, repetitions, overrides)).collect();
     Ok((nights, known))
 }

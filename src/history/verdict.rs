@@ -18,7 +18,7 @@ pub(crate) const JUDGED: [&str; 4] =
 
 /// Nights over which changes are dated, and the level of that test.
 const DATED: usize = 90;
-const DATING_LEVEL: f64 = 0.001;
+pub(super) const DATING_LEVEL: f64 = 0.001;
 
 /// What is said of a series tonight, least urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::change_point::change_points;
 use super::file::History;
 use super::record::Direction;
-use super::rule::{Judged, State, judge};
+use super::rule::{Judged, RECENT, State, judge};
 use super::series::{FoldedNight, Key, Series, fold};
-use super::verdict::JUDGED;
+use super::verdict::{DATING_LEVEL, JUDGED};
 
 /// One night of one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,6 +47,8 @@ pub struct MetricView {
     pub dir: Direction,
     /// In order of night.
     pub points: Vec<Point>,
+    /// First nights after the changes that E-divisive sees in these points.
+    pub dated: Vec<String>,
     /// The band of the newest night.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub band: Option<Band>,
@@ -120,11 +123,17 @@ fn states(series: &Series) -> States {
     states
 }
 
+fn dated(points: &[Point]) -> Vec<String> {
+    let medians: Vec<f64> = points.iter().map(|point| point.median).collect();
+    let changes = change_points(&medians, DATING_LEVEL, RECENT);
+    changes.into_iter().filter_map(|change| Some(points.get(change.index)?.night.clone())).collect()
+}
+
 fn metric(series: &Series, name: &str, states: &States, last: usize) -> MetricView {
     let (dir, unit) = series.metrics[name].clone();
     let said = states.iter().find(|(known, _)| known == name).map(|(_, said)| said);
     let begin = series.nights.len().saturating_sub(last);
-    let points = series.nights[begin..]
+    let points: Vec<Point> = series.nights[begin..]
         .iter()
         .filter_map(|night| {
             let judged = said.and_then(|said| said.iter().find(|(known, _)| *known == night.night));
@@ -143,5 +152,5 @@ fn metric(series: &Series, name: &str, states: &States, last: usize) -> MetricVi
         low: judged.before * (1.0 - judged.least_change),
         high: judged.before * (1.0 + judged.least_change),
     });
-    MetricView { name: name.to_owned(), unit, dir, points, band }
+    MetricView { name: name.to_owned(), unit, dir, dated: dated(&points), points, band }
 }

@@ -230,6 +230,9 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
         }
         for metric in &view.metrics {
             text += &format!("  {}\n", metric.name);
+            if !metric.dated.is_empty() {
+                text += &format!("    E-divisive dates changes to: {}\n", metric.dated.join(", "));
+            }
             for point in &metric.points {
                 let state = point.state.map_or("", word);
                 text += &format!(

@@ -118,6 +118,12 @@ function sparkline(metric, epochs) {
   const mark = svg("circle", { class: "at", visibility: "hidden", r: 7 });
   chart.append(mark, svg("line", { class: "axis", x1: left, x2: width - right, y1: floor, y2: floor }),
     svg("text", { x: left, y: height - 8 }, points[0].night), svg("text", { x: width - right, y: height - 8, "text-anchor": "end" }, last.night));
+  for (const night of metric.dated) {
+    const at = x(Date.parse(`${night}T00:00:00Z`) / 864e5 - 0.5);
+    const tick = svg("path", { class: "dated", d: `M${at} ${floor}l-4 7h8Z` });
+    tick.append(svg("title", {}, `E-divisive dates a change to ${night}`));
+    chart.append(tick);
+  }
   const marks = points.map((point, index) => ({
     x: x(days[index]), y: y(point.median),
     text: `${point.night}: ${amount(point.median, unit)}, ${point.values.length} repetitions${point.state ? `, ${point.state}` : ""}`,
