@@ -1,11 +1,10 @@
 //! The verdict of a night: structure at once, timings by the rule, and what changed between before and after.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::change_point::change_points;
 use super::file::History;
+use super::installed::{Change, installed_changes};
 use super::record::Direction;
 use super::rule::{Judged, RECENT, State, judge};
 use super::series::{FoldedNight, Key, Series, fold};
@@ -54,17 +53,6 @@ impl Overall {
             Self::Infrastructure => "infrastructure",
         }
     }
-}
-
-/// Something installed that differs between two nights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// `vllm`, `driver`, `kernel`, ….
-    pub what: String,
-    /// Before; `none` where it was not there.
-    pub before: String,
-    /// After.
-    pub after: String,
 }
 
 /// A metric tonight.
@@ -325,30 +313,4 @@ fn describe(
         changed,
         dated,
     })
-}
-
-/// What was installed differently on a night than on the one in front of it.
-fn installed_changes(timed: &[&FoldedNight], first: usize) -> Vec<Change> {
-    let (Some(before), Some(after)) = (first.checked_sub(1).and_then(|at| timed.get(at)), timed.get(first))
-    else {
-        return Vec::new();
-    };
-    let installed = |night: &FoldedNight| {
-        let machine = &night.machine;
-        let parts =
-            [("driver", &machine.driver), ("kernel", &machine.kernel), ("governor", &machine.governor)];
-        let mut all: BTreeMap<String, String> = night.sw.clone();
-        all.extend(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
-        all
-    };
-    let (before, after) = (installed(before), installed(after));
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let value = |all: &BTreeMap<String, String>, name: &String| {
-        all.get(name).cloned().unwrap_or_else(|| "none".to_owned())
-    };
-    names
-        .into_iter()
-        .map(|name| Change { what: name.clone(), before: value(&before, name), after: value(&after, name) })
-        .filter(|change| change.before != change.after)
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! Results for people: text tables, Markdown, the page, and what continuous integration shows. Decides nothing.
 
 pub(crate) mod annotations;
+mod headline;
 pub(crate) mod junit;
 mod markdown;
 pub(crate) mod nights;

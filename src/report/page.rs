@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use similar::TextDiff;
 
-use super::nights;
+use super::headline::headline;
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData, committed};
-use crate::check::{Decided, Outcome, decide};
+use crate::check::{Decided, decide};
 use crate::client::Ledger;
-use crate::history::{Overall, SeriesView, State, Verdicts};
+use crate::history::{SeriesView, Verdicts};
 use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord};
@@ -155,73 +155,6 @@ fn plan_data(plan: &Plan, record: &RunRecord) -> PlanData {
     }
 }
 
-/// The word on top, its colour, and the lines below it.
-pub(crate) struct Headline {
-    pub(crate) word: String,
-    pub(crate) state: &'static str,
-    pub(crate) lines: Vec<String>,
-}
-
-/// The worst first: no verdict, failed, regressed, passed.
-pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> Headline {
-    let mut differs = false;
-    let mut lines = Vec::new();
-    for run in runs {
-        let name = format!("{}/{} ({})", run.plan.lane, run.plan.procedure, run.name());
-        match &run.decided {
-            Err(error) => lines.push(format!("{name}: no verdict: {error}")),
-            Ok(decided) => lines.extend(decided.verdict.failed().map(|check| match &check.outcome {
-                Outcome::Fail(detail) => format!("{name}: {}: {detail}", check.name),
-                other => format!("{name}: {}: {}", check.name, other.detail()),
-            })),
-        }
-    }
-    for run in runs.iter().filter(|run| run.snapshot_difference(snapshots).is_some()) {
-        differs = true;
-        lines.push(format!(
-            "{}/{} ({}): the snapshot differs from the reviewed one",
-            run.plan.lane,
-            run.plan.procedure,
-            run.name()
-        ));
-    }
-    let series = night.map(|night| night.series.as_slice()).unwrap_or_default();
-    for one in series {
-        let name = format!("{}/{}", one.key.lane, one.key.procedure);
-        lines.extend(one.failures.iter().map(|failure| format!("{name}, night {}: {failure}", one.night)));
-        for metric in one.metrics.iter().filter(|metric| metric.state != State::Ok) {
-            match metric.state {
-                State::Regressed | State::Improved => {
-                    lines.push(format!("{name}: {}", nights::sentence(metric)))
-                }
-                State::Suspect => lines.push(format!(
-                    "{name}: {} is suspect tonight: {} after {}",
-                    nights::title(&metric.name),
-                    nights::amount(metric.tonight, &metric.unit),
-                    nights::amount(metric.before, &metric.unit)
-                )),
-                State::Insufficient | State::Ok => {}
-            }
-        }
-        if one.state == Overall::Insufficient {
-            lines.push(format!("{name}: {} nights are too few to judge timings", one.nights));
-        }
-    }
-    let none = runs.iter().any(|run| run.decided.is_err());
-    let failed = runs.iter().any(|run| run.decided.as_ref().is_ok_and(|decided| !decided.verdict.passed));
-    let worst = night.and_then(Verdicts::worst);
-    let (word, state) = match (none, failed, worst) {
-        (true, _, _) | (_, _, Some(Overall::Infrastructure)) => ("no verdict: infrastructure error", "none"),
-        (_, true, _) | (_, _, Some(Overall::Failed)) => ("FAIL", "fail"),
-        (_, _, Some(Overall::Regressed)) => ("REGRESSED", "fail"),
-        (_, _, Some(Overall::Suspect)) => ("suspect: repeat it tonight", "none"),
-        (_, _, Some(Overall::Insufficient)) if runs.is_empty() => ("insufficient: too few nights", "none"),
-        _ if differs => ("pass, and the snapshot differs", "none"),
-        _ => ("pass", "pass"),
-    };
-    Headline { word: word.to_owned(), state, lines }
-}
-
 /// The page. `snapshots` is where reviewed snapshots are, to compare with.
 ///
 /// # Errors
@@ -251,7 +184,7 @@ pub(crate) fn page(
         ("{{TITLE}}", escape(&title(runs, night))),
         ("{{STYLE}}", STYLE.to_owned()),
         ("{{STATE}}", headline.state.to_owned()),
-        ("{{WORD}}", escape(&headline.word)),
+        ("{{WORD}}", escape(headline.word)),
         ("{{HEADLINES}}", lines),
         ("{{MADE}}", escape(&made)),
         ("{{DATA}}", json),

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::headline::headline;
 use super::nights::{cell, verdicts_markdown};
-use super::page::{Reported, headline};
+use super::page::Reported;
 use crate::check::Outcome;
 use crate::history::Verdicts;
 use crate::lane::Lane;
@@ -14,7 +15,7 @@ const LIMIT: usize = 1024 * 1024 - 4096;
 /// The summary.
 pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> String {
     let headline = headline(runs, night, snapshots);
-    let mut text = format!("# {}\n\n", cell(&headline.word));
+    let mut text = format!("# {}\n\n", cell(headline.word));
     for line in &headline.lines {
         push(&mut text, &format!("- {}\n", cell(line)));
     }
