@@ -165,13 +165,13 @@ impl Record {
         }
         for night in &recorded.nights {
             crate::output::line(format_args!(
-                "recorded {}/{} on {}, night {}: {} repetitions, {} metrics, verdict {}",
+                "recorded {}/{} on {}, night {}: {}, {}, verdict {}",
                 night.lane,
                 night.procedure,
                 night.machine_class,
                 night.night,
-                night.n_reps,
-                night.metrics.len(),
+                nights::counted(night.n_reps as usize, "repetition"),
+                nights::counted(night.metrics.len(), "metric"),
                 night.verdict
             ));
             for error in &night.errors {

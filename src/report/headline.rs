@@ -56,7 +56,8 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
     let said = series.metrics.iter().filter_map(of_metric);
     lines.extend(said.map(|said| format!("{name}: {said}")));
     if series.state == Overall::Insufficient {
-        lines.push(format!("{name}: {} nights are too few to judge timings", series.nights));
+        let nights = nights::counted(series.nights, "night");
+        lines.push(format!("{name}: too few nights to judge timings ({nights}, tonight included)"));
     }
     lines
 }

@@ -10,6 +10,11 @@ pub(crate) fn amount(value: f64, unit: &str) -> String {
     if unit == "ns" { Nanos::from_ns(value.round() as i64).to_string() } else { format!("{value:.3} {unit}") }
 }
 
+/// `1 night`, `2 nights`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
 /// `the decode to decode gap (p50) grew by 12.0 % on 2026-10-20`.
 pub(crate) fn sentence(metric: &MetricVerdict) -> String {
     let change = match metric.dir {
@@ -64,13 +69,13 @@ fn by_urgency(verdicts: &Verdicts) -> Vec<&SeriesVerdict> {
 fn series_text(series: &SeriesVerdict) -> String {
     let key = &series.key;
     let mut text = format!(
-        "{:<11} {}/{} on {} ({} nights, {} repetitions tonight{})\n",
+        "{:<11} {}/{} on {} ({}, {} tonight{})\n",
         series.state.name(),
         key.lane,
         key.procedure,
         key.machine_class,
-        series.nights,
-        series.n_reps,
+        counted(series.nights, "night"),
+        counted(series.n_reps as usize, "repetition"),
         if series.epoch > 0 { format!(", epoch {}", series.epoch) } else { String::new() }
     );
     for failure in &series.failures {
@@ -236,10 +241,10 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
             for point in &metric.points {
                 let state = point.state.map_or("", word);
                 text += &format!(
-                    "    {}  {:>10}  {} repetitions  {state}\n",
+                    "    {}  {:>10}  {}  {state}\n",
                     point.night,
                     amount(point.median, &metric.unit),
-                    point.values.len()
+                    counted(point.values.len(), "repetition")
                 );
             }
         }

@@ -126,7 +126,7 @@ function sparkline(metric, epochs) {
   }
   const marks = points.map((point, index) => ({
     x: x(days[index]), y: y(point.median),
-    text: `${point.night}: ${amount(point.median, unit)}, ${point.values.length} repetitions${point.state ? `, ${point.state}` : ""}`,
+    text: `${point.night}: ${amount(point.median, unit)}, ${counted(point.values.length, "repetition")}${point.state ? `, ${point.state}` : ""}`,
   }));
   const said = explorable(chart, marks, (point) => { mark.setAttribute("visibility", "visible"); mark.setAttribute("cx", point.x); mark.setAttribute("cy", point.y); });
   return el("figure", {}, caption, chart, said);
