@@ -111,6 +111,7 @@ pub(crate) fn reexecuted() -> Option<ExitCode> {
         return Some(code);
     }
     let exit = match Cli::parse().verb {
+        Verb::Standin(options) => serve(*options),
         _ => Exit::Usage,
     };
     Some(exit.into())
