@@ -23,7 +23,7 @@ const LEAST_SUSPECT: f64 = 0.10;
 const NOISES: f64 = 3.0;
 /// Noise of the median of three nights, for the noise of one: what three normal values give. With
 /// the noise of one night in its place, a step of 10 % at 3 % noise was caught in 77 % of trials
-/// instead of 99 % (docs/history.md).
+/// instead of 97 % (docs/history.md).
 const OF_THREE: f64 = 0.67;
 
 /// What is said of a metric, least urgent first.
