@@ -1,11 +1,12 @@
 //! One procedure on one lane, from probe to verdict: what the command line and the trials share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::check::{Decided, decide};
 use crate::lane::{self, Lane, Site};
 use crate::plan::{Plan, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
+use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
 use crate::snapshot::snapshot_text;
 use crate::standin::Fault;
@@ -114,7 +115,11 @@ impl Job {
         directory.write_json("site.json", &site).map_err(early)?;
         match run_in(&plan, &directory, self.fault, tell) {
             Ok(decided) => Ok(Finished { directory, decided }),
-            Err(error) => Err(Box::new(Unfinished { directory: Some(directory), error })),
+            Err(error) => {
+                // The error is what happened; a page that cannot be written takes nothing from it.
+                let _ = report_unfinished(&directory);
+                Err(Box::new(Unfinished { directory: Some(directory), error }))
+            }
         }
     }
 }
@@ -129,7 +134,7 @@ fn run_in(
     conclude(directory)
 }
 
-/// Decides a recorded run and writes `verdict.json` and `observed.snap`.
+/// Decides a recorded run and writes `verdict.json`, `observed.snap` and `report.html`.
 ///
 /// # Errors
 /// As [`decide`], and when the files cannot be written.
@@ -137,5 +142,22 @@ pub fn conclude(directory: &RunDirectory) -> Result<Decided, RunError> {
     let decided = decide(directory)?;
     directory.write_json("verdict.json", &decided.verdict)?;
     directory.write_text("observed.snap", &snapshot_text(&decided))?;
-    Ok(decided)
+    let reported = Reported::of(directory.clone(), decided);
+    write_report(&reported)?;
+    reported.decided.map(|decided| *decided)
+}
+
+/// Writes `report.html` of a run without a verdict.
+fn report_unfinished(directory: &RunDirectory) -> Result<(), RunError> {
+    write_report(&Reported::read(directory.path())?)
+}
+
+fn write_report(reported: &Reported) -> Result<(), RunError> {
+    let directory = &reported.directory;
+    // Reviewed snapshots are where they are committed, beside the procedures.
+    let snapshots = Path::new("snapshots");
+    let runs = std::slice::from_ref(reported);
+    let text = page(runs, Vec::new(), None, snapshots.is_dir().then_some(snapshots))
+        .map_err(|error| RunError::directory(directory.path().join("report.html"), error))?;
+    directory.write_text("report.html", &text)
 }

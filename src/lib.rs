@@ -19,6 +19,7 @@ pub mod check;
 pub mod cli;
 mod client;
 pub mod harness;
+pub mod history;
 pub mod job;
 pub mod lane;
 mod output;

@@ -12,6 +12,26 @@ pub(crate) fn line(text: impl Display) {
     note(writeln!(std::io::stdout().lock(), "{}", shown(&text)));
 }
 
+/// Set by `--quiet`: verdicts, failures and errors only.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out what [`detail`] would write from now on.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// True when only verdicts, failures and errors are wanted.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a line that `--quiet` leaves out.
+pub(crate) fn detail(text: impl Display) {
+    if !is_quiet() {
+        line(text);
+    }
+}
+
 /// Writes a text to standard output.
 pub(crate) fn text(text: impl Display) {
     let mut out = std::io::stdout().lock();

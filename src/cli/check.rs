@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use crate::job::conclude;
 use crate::report::table;
 use crate::run::RunDirectory;
@@ -14,6 +15,9 @@ pub(super) struct CheckVerb {
     /// A run directory
     #[arg(value_name = "RUN_DIR")]
     directory: PathBuf,
+    /// Form of the output; json is verdict.json
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
 }
 
 impl CheckVerb {
@@ -21,7 +25,13 @@ impl CheckVerb {
         let decided = RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory));
         match decided {
             Ok(decided) => {
-                crate::output::line(table::decided(&decided));
+                match self.format {
+                    Form::Json => print_json(&decided.verdict),
+                    Form::Text if crate::output::is_quiet() => {
+                        crate::output::line(table::failures(&decided.verdict));
+                    }
+                    Form::Text => crate::output::line(table::decided(&decided)),
+                }
                 if decided.verdict.passed { Exit::Pass } else { Exit::Failed }
             }
             Err(error) => Exit::infrastructure(&error),

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use crate::lane::{Finding, Lane, State, examine};
 use crate::run::default_parent;
 
@@ -16,27 +18,50 @@ pub(super) struct Doctor {
     /// Directory under which run directories would be made
     #[arg(long, value_name = "DIR", default_value_os = default_parent().as_os_str())]
     out: PathBuf,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+}
+
+#[derive(Serialize)]
+struct Examined {
+    lane: Lane,
+    ready: bool,
+    findings: Vec<Finding>,
 }
 
 impl Doctor {
     pub(super) fn run(self) -> Exit {
         let lanes = self.lane.map_or_else(|| Lane::ALL.to_vec(), |lane| vec![lane]);
         let mut exit = Exit::Pass;
+        let mut examined = Vec::new();
         for lane in lanes {
             let findings = examine(lane, &self.out);
             let ready = !findings.iter().any(|finding| matches!(finding.state, State::Missing(_)));
-            crate::output::line(format_args!("lane {lane}: {}", if ready { "ready" } else { "not ready" }));
-            for finding in &findings {
-                crate::output::line(describe(finding));
+            if self.format == Form::Text {
+                show(lane, ready, &findings);
             }
-            crate::output::line("");
             // Asked for everything, a lane that is not set up is information, and the stand-in decides.
             if !ready && (self.lane.is_some() || lane == Lane::Standin) {
                 exit = Exit::Infrastructure;
             }
+            examined.push(Examined { lane, ready, findings });
+        }
+        if self.format == Form::Json {
+            print_json(&serde_json::json!({ "lanes": examined }));
         }
         exit
     }
+}
+
+fn show(lane: Lane, ready: bool, findings: &[Finding]) {
+    crate::output::line(format_args!("lane {lane}: {}", if ready { "ready" } else { "not ready" }));
+    let wanted =
+        |finding: &&Finding| !crate::output::is_quiet() || !matches!(finding.state, State::Present(_));
+    for finding in findings.iter().filter(wanted) {
+        crate::output::line(describe(finding));
+    }
+    crate::output::line("");
 }
 
 fn describe(finding: &Finding) -> String {

@@ -8,6 +8,10 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything passed.
     Pass,
+    /// There are too few nights to judge timings.
+    Insufficient,
+    /// A timing is worse than the nights before.
+    Regressed,
     /// A check failed.
     Failed,
     /// The arguments or a procedure file are wrong.
@@ -29,7 +33,7 @@ impl Exit {
         Self::Usage
     }
 
-    /// The worse of two: an infrastructure error outweighs a failed check, which outweighs a pass.
+    /// The worse of two: an infrastructure error outweighs a failed check, which outweighs a timing.
     pub(super) fn and(self, other: Self) -> Self {
         self.max(other)
     }
@@ -42,6 +46,8 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Infrastructure => 3,
+            Exit::Regressed => 4,
+            Exit::Insufficient => 5,
         })
     }
 }

@@ -3,11 +3,16 @@
 mod check;
 mod doctor;
 mod exit;
+mod form;
+mod history;
 mod inspect;
+mod open;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod setup;
+mod shell;
 mod synth;
 
 use std::process::ExitCode;
@@ -27,6 +32,9 @@ use crate::standin::kin::KIN;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Print verdicts, failures and errors only; no progress and no tables
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -41,6 +49,12 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Decide a recorded run again
     Check(check::CheckVerb),
+    /// Record nights, judge them, accept changes
+    History(history::HistoryVerb),
+    /// Write the report of runs: a page, a job summary, or JUnit
+    Report(report::ReportVerb),
+    /// Serve one trace on loopback for the Perfetto UI, and print the link to its largest gap
+    Open(open::Open),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
     // As with vLLM, a flag given twice counts as given last.
     #[command(args_override_self = true)]
@@ -49,6 +63,10 @@ enum Verb {
     Synth(synth::Synth),
     /// Build the environment of a lane
     Setup(setup::Setup),
+    /// Print the completions of a shell
+    Completions(shell::Completions),
+    /// Print the manual page
+    Man,
 }
 
 /// Parses the arguments of this process and runs the verb.
@@ -57,15 +75,24 @@ pub fn main() -> ExitCode {
     if let Some(code) = hidden_part() {
         return code;
     }
-    let exit = match Cli::parse().verb {
+    let cli = Cli::parse();
+    if cli.quiet {
+        crate::output::be_quiet();
+    }
+    let exit = match cli.verb {
         Verb::Run(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Standin(options) => serve(*options),
+        Verb::History(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
+        Verb::Open(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man => shell::man(),
     };
     match crate::server::interrupt::heard() {
         Some(signal) => ExitCode::from(128 + signal as u8),

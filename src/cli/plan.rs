@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use super::run::select;
 use crate::lane::{self, Lane, Versions};
 use crate::plan::{Course, Plan, resolve};
@@ -27,6 +28,9 @@ pub(super) struct PlanVerb {
     /// Read procedures from this directory instead of those that ship with tracegate
     #[arg(long, value_name = "DIR")]
     procedures: Option<PathBuf>,
+    /// Form of the output; json is the plan as it would be run
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
 }
 
 fn package_version(text: &str) -> Result<(String, String), String> {
@@ -64,7 +68,10 @@ impl PlanVerb {
         };
         match resolve(&procedure, &site) {
             Ok(plan) => {
-                crate::output::text(describe(&plan));
+                match self.format {
+                    Form::Text => crate::output::text(describe(&plan)),
+                    Form::Json => print_json(&plan),
+                }
                 Exit::Pass
             }
             Err(error) => Exit::infrastructure(&error),

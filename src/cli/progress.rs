@@ -13,13 +13,15 @@ const EVERY: Duration = Duration::from_secs(30);
 
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
+    quiet: bool,
     /// The last line: its phase and when it was written.
     last: Cell<Option<(Phase, Instant)>>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let quiet = crate::output::is_quiet();
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
                 bar.set_style(style);
@@ -27,7 +29,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, last: Cell::new(None) }
+        Self { bar, quiet, last: Cell::new(None) }
     }
 
     pub(super) fn tell(&self, phase: Phase, status: &str) {
@@ -39,6 +41,7 @@ impl Progress {
         };
         match &self.bar {
             Some(bar) => bar.set_message(text),
+            None if self.quiet => {}
             None => {
                 let told = self.last.get();
                 if told.is_none_or(|(before, at)| before != phase || at.elapsed() >= EVERY) {

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use super::progress::Progress;
+use crate::check::Verdict;
 use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
-use crate::run::{default_parent, prune};
+use crate::run::{RunDirectory, default_parent, prune};
 use crate::standin::Fault;
 
 #[derive(Args)]
@@ -47,6 +50,20 @@ pub(super) struct Run {
     /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+}
+
+/// One run for programs.
+#[derive(Serialize)]
+struct RunOutput {
+    procedure: String,
+    lane: Lane,
+    directory: Option<PathBuf>,
+    /// Absent where an infrastructure error left none.
+    verdict: Option<Verdict>,
+    error: Option<String>,
 }
 
 impl Run {
@@ -60,12 +77,13 @@ impl Run {
         };
         // Asked for all, those of other lanes are no failures; asked for by name, the plan refuses.
         let wanted = |procedure: &Procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane);
-        if self.lane == Lane::Standin {
-            crate::output::line(format_args!(
+        if self.lane == Lane::Standin && self.format == Form::Text {
+            crate::output::detail(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
             ));
         }
         let mut exit = Exit::Pass;
+        let mut runs = Vec::new();
         for procedure in procedures.into_iter().filter(wanted) {
             let job = Job {
                 procedure,
@@ -77,10 +95,16 @@ impl Run {
                 with_stack: self.with_stack,
                 deadline_scale: self.deadline_scale,
             };
-            exit = exit.and(run_one(&job, usize::from(self.keep)));
+            exit = exit.and(match self.format {
+                Form::Text => run_one(&job, usize::from(self.keep)),
+                Form::Json => run_for_programs(&job, usize::from(self.keep), &mut runs),
+            });
             if crate::server::interrupt::heard().is_some() {
                 break;
             }
+        }
+        if self.format == Form::Json {
+            print_json(&serde_json::json!({ "runs": runs }));
         }
         exit
     }
@@ -106,6 +130,33 @@ pub(super) fn select(
     names.iter().map(|name| find(name, &known)).collect()
 }
 
+fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
+    let progress = Progress::new();
+    let finished = job.run(&|phase, status| progress.tell(phase, status));
+    progress.end();
+    let (exit, directory, verdict, error) = match finished {
+        Ok(Finished { directory, decided }) => {
+            let exit = if decided.verdict.passed { Exit::Pass } else { Exit::Failed };
+            if decided.verdict.passed {
+                prune(&directory, &job.procedure.name, keep);
+            }
+            (exit, Some(directory), Some(decided.verdict), None)
+        }
+        Err(unfinished) => {
+            let Unfinished { directory, error } = *unfinished;
+            (Exit::infrastructure(&error), directory, None, Some(error.to_string()))
+        }
+    };
+    runs.push(RunOutput {
+        procedure: job.procedure.name.clone(),
+        lane: job.lane,
+        directory: directory.map(|directory| directory.path().to_owned()),
+        verdict,
+        error,
+    });
+    exit
+}
+
 fn run_one(job: &Job, keep: usize) -> Exit {
     crate::output::line(format_args!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane));
     let progress = Progress::new();
@@ -113,8 +164,12 @@ fn run_one(job: &Job, keep: usize) -> Exit {
     progress.end();
     match finished {
         Ok(Finished { directory, decided }) => {
-            crate::output::line(table::decided(&decided));
-            crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
+            if crate::output::is_quiet() {
+                crate::output::line(table::failures(&decided.verdict));
+            } else {
+                crate::output::line(table::decided(&decided));
+            }
+            show_place(&directory);
             if !decided.verdict.passed {
                 return Exit::Failed;
             }
@@ -126,9 +181,19 @@ fn run_one(job: &Job, keep: usize) -> Exit {
             let exit = Exit::infrastructure(&error);
             crate::output::line(format_args!("verdict: none (infrastructure error)"));
             if let Some(directory) = directory {
-                crate::output::line(format_args!("run directory: {}\n", directory.path().display()));
+                show_place(&directory);
             }
             exit
         }
     }
+}
+
+/// Says where everything is.
+fn show_place(directory: &RunDirectory) {
+    crate::output::detail(format_args!("run directory: {}", directory.path().display()));
+    let page = directory.path().join("report.html");
+    if page.is_file() {
+        crate::output::detail(format_args!("report: {}", page.display()));
+    }
+    crate::output::detail("");
 }

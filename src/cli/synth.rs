@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
+use super::form::{Form, print_json};
 use crate::standin::{SynthOptions, synthesise};
 
 #[derive(Args)]
@@ -21,12 +22,19 @@ pub(super) struct Synth {
     /// File to write (.gz compresses); with several ranks, a directory
     #[arg(short = 'o', long = "out", value_name = "PATH")]
     out: PathBuf,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
 }
 
 impl Synth {
     pub(super) fn run(self) -> Exit {
         let options = SynthOptions { events: self.events, ranks: self.ranks, seed: self.seed, out: self.out };
         match synthesise(&options) {
+            Ok(files) if self.format == Form::Json => {
+                print_json(&serde_json::json!({ "files": files }));
+                Exit::Pass
+            }
             Ok(files) => {
                 for file in files {
                     crate::output::line(file.display());

@@ -4,24 +4,28 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde::Serialize;
+
 use super::name::Lane;
 use super::site::Site;
 use super::{gaudi, probe, setup, vllm_cpu};
 use crate::plan::refuse_broken;
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Its name.
     pub what: &'static str,
     /// What was found.
+    #[serde(flatten)]
     pub state: State,
     /// What to do about it.
     pub remedy: Option<String>,
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "detail", rename_all = "lowercase")]
 pub enum State {
     /// As it should be.
     Present(String),

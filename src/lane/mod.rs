@@ -52,3 +52,8 @@ pub fn assume_as(lane: Lane, versions: Versions, dialect: Dialect) -> Site {
         Lane::Gaudi => gaudi::assumed(versions),
     }
 }
+
+/// Accelerators that the kernel shows here.
+pub(crate) fn accelerators() -> usize {
+    gaudi::devices()
+}

@@ -1,6 +1,14 @@
-//! Results for people: text tables and Markdown. Decides nothing.
+//! Results for people: text tables, Markdown, the page, and what continuous integration shows. Decides nothing.
 
+pub(crate) mod annotations;
+mod headline;
+pub(crate) mod junit;
 mod markdown;
+pub(crate) mod nights;
+pub(crate) mod page;
+mod page_data;
+pub(crate) mod perfetto;
+pub(crate) mod summary;
 pub(crate) mod table;
 
 pub(crate) use markdown::inspect_markdown;

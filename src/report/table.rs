@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::check::{Arrivals, Decided, Verdict, arrivals};
+use crate::check::{Arrivals, Check, Decided, Verdict, arrivals};
 use crate::time::Nanos;
 use crate::trace::{ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
 
@@ -38,16 +38,27 @@ pub(crate) fn decided(decided: &Decided) -> String {
 
 /// One line per check, failures marked, and the verdict.
 pub(crate) fn checks(verdict: &Verdict) -> String {
-    let mut text = String::new();
-    for check in &verdict.checks {
-        text += &format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail());
-    }
+    lines(&verdict.checks.iter().collect::<Vec<_>>()) + &word(verdict)
+}
+
+/// The failed checks and the verdict, for `--quiet`.
+pub(crate) fn failures(verdict: &Verdict) -> String {
+    lines(&verdict.failed().collect::<Vec<_>>()) + &word(verdict)
+}
+
+fn lines(checks: &[&Check]) -> String {
+    let line = |check: &&Check| {
+        format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail())
+    };
+    checks.iter().map(line).collect()
+}
+
+fn word(verdict: &Verdict) -> String {
     let failed: Vec<&str> = verdict.failed().map(|check| check.name.as_str()).collect();
-    text += &match failed.as_slice() {
+    match failed.as_slice() {
         [] => "verdict: pass".to_owned(),
         names => format!("verdict: FAIL ({})", names.join(", ")),
-    };
-    text
+    }
 }
 
 /// A trace: what it is, its steps, its gaps, its totals, its problems.
@@ -159,8 +170,11 @@ pub(super) fn totals(trace: &Trace) -> String {
 
 /// `client` is the median arrival of a step's tokens after its end.
 fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
+    let narrow = is_narrow();
     let mut header = vec!["step", "kind", "context", "generation", "start", "duration", "gap"];
-    if !arrivals.is_empty() {
+    if narrow {
+        header.retain(|column| !WIDE_ONLY.contains(column));
+    } else if !arrivals.is_empty() {
         header.push("client");
     }
     let mut table = table(header);
@@ -181,12 +195,26 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
             step.duration_ns.to_string(),
             step.gap_ns.map_or_else(String::new, |gap| gap.to_string()),
         ];
-        let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
-        row.extend(arrived.map(|arrivals| format!("+{}", arrivals.median_ns)));
+        if narrow {
+            row.drain(2..5);
+        } else {
+            let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
+            row.extend(arrived.map(|arrivals| format!("+{}", arrivals.median_ns)));
+        }
         table.add_row(row);
     }
     right_align(&mut table, 2);
     table
+}
+
+/// Columns of the step table that a narrow terminal does without.
+const WIDE_ONLY: [&str; 3] = ["context", "generation", "start"];
+
+/// True on a terminal of fewer than 72 columns, the width of the whole step table. `COLUMNS` decides
+/// where it is set.
+fn is_narrow() -> bool {
+    let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<u16>().ok());
+    asked.or_else(|| Table::new().width()).is_some_and(|width| width < 72)
 }
 
 /// `requests (tokens)`.
@@ -200,13 +228,17 @@ pub(super) fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
 }
 
 fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
-    let mut table = table(["step gap", "count", "min", "p50", "p90", "max"]);
+    let narrow = is_narrow();
+    let columns = ["step gap", "count", "min", "p50", "p90", "max"];
+    // The median and the largest say most.
+    let kept = |at: usize| !narrow || !matches!(columns.get(at), Some(&"min" | &"p90"));
+    let mut table = table(columns.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name));
     for (pair, summary) in gaps {
         let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns]
             .map(|time: Nanos| time.to_string());
         let mut row = vec![pair.replace('_', " "), summary.count.to_string()];
         row.extend(times);
-        table.add_row(row);
+        table.add_row(row.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, cell)| cell));
     }
     right_align(&mut table, 1);
     table

@@ -106,6 +106,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseTime>,
     /// How the server ended.
     pub shutdown: Option<Shutdown>,
+    /// The machine it ran on; absent in runs recorded before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<super::Machine>,
     /// The fault that the stand-in was asked to play.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<crate::standin::Fault>,
@@ -123,6 +126,7 @@ impl RunRecord {
             window: WindowRecord::default(),
             phases: Vec::new(),
             shutdown: None,
+            machine: Some(super::Machine::here()),
             fault: None,
         }
     }

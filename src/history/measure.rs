@@ -1,0 +1,270 @@
+//! From run directories to the record of a night: what is measured, and under which name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::error::HistoryError;
+use super::file::{History, append};
+use super::identity::{configuration, hash};
+use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
+use super::robust::median;
+use crate::check::{Decided, Outcome, decide};
+use crate::client::Ledger;
+use crate::plan::Plan;
+use crate::run::{Machine, RunDirectory, RunRecord};
+use crate::snapshot::snapshot_text;
+use crate::time::Nanos;
+
+/// What the person recording knows better than the run directory.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The night, `YYYY-MM-DD`, instead of the date on which the first repetition began.
+    pub night: Option<String>,
+    /// The machine class, such as a runner's label.
+    pub machine_class: Option<String>,
+    /// Further versions and commits as installed.
+    pub sw: BTreeMap<String, String>,
+}
+
+/// A record and the directories it came from.
+#[derive(Clone, Debug)]
+pub struct Night {
+    /// The record.
+    pub record: NightRecord,
+    /// The repetitions.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Measures run directories. Those of one procedure, lane, machine class and configuration are
+/// repetitions of one night.
+///
+/// # Errors
+/// A path that is no run directory, or whose plan cannot be read. A run that ended in an
+/// infrastructure error is none: it is in the record.
+pub fn measure(directories: &[PathBuf], overrides: &Overrides) -> Result<Vec<Night>, HistoryError> {
+    measure_new(directories, overrides, &History::default()).map(|(nights, _)| nights)
+}
+
+/// What recording did.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The lines that were appended.
+    pub nights: Vec<NightRecord>,
+    /// Repetitions that were in the history already.
+    pub known: usize,
+}
+
+/// Measures run directories and appends a line for each procedure. Repetitions that are in the file
+/// already are left out, so that recording again after an interruption is safe.
+///
+/// # Errors
+/// As [`measure`], and when the file cannot be read or written.
+pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Result<Recorded, HistoryError> {
+    let history = match History::read(path) {
+        Ok(history) => history,
+        Err(HistoryError::Absent { .. }) => History::default(),
+        Err(error) => return Err(error),
+    };
+    let (nights, known) = measure_new(directories, overrides, &history)?;
+    let mut recorded = Recorded { nights: Vec::new(), known };
+    for Night { mut record, .. } in nights {
+        let covers = |epoch: &&EpochRecord| {
+            epoch.covers(&record.lane, &record.procedure, &record.machine_class) && epoch.from <= record.night
+        };
+        record.epoch = history.epochs.iter().filter(covers).count() as u32;
+        let same = |history: &History| history.nights.iter().any(|night| night.run_id == record.run_id);
+        if append(path, &record, same)? {
+            recorded.nights.push(record);
+        } else {
+            recorded.known += record.runs.len();
+        }
+    }
+    Ok(recorded)
+}
+
+fn measure_new(
+    directories: &[PathBuf],
+    overrides: &Overrides,
+    history: &History,
+) -> Result<(Vec<Night>, usize), HistoryError> {
+    if let Some(text) = overrides.night.as_ref().filter(|text| !is_night(text)) {
+        return Err(HistoryError::Night { text: text.clone() });
+    }
+    let mut known = 0;
+    let mut groups: BTreeMap<[String; 4], Vec<Repetition>> = BTreeMap::new();
+    for path in directories {
+        let repetition = Repetition::read(path)?;
+        let class = overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class());
+        let plan = &repetition.plan;
+        let key = [plan.lane.name().to_owned(), plan.procedure.clone(), class, configuration(plan)];
+        let recorded = is_recorded(history, &key, &repetition);
+        let group = groups.entry(key).or_default();
+        // A path may be named twice, through a pattern and by itself.
+        if recorded || group.iter().any(|other| other.begun() == repetition.begun()) {
+            known += 1;
+        } else {
+            group.push(repetition);
+        }
+    }
+    groups.retain(|_, repetitions| !repetitions.is_empty());
+    let nights = groups.into_iter().map(|(key, repetitions)| night(key, repetitions, overrides)).collect();
+    Ok((nights, known))
+}
+
+/// One run directory.
+struct Repetition {
+    path: PathBuf,
+    plan: Plan,
+    run: RunRecord,
+    decided: Result<Box<Decided>, String>,
+}
+
+impl Repetition {
+    fn read(path: &Path) -> Result<Self, HistoryError> {
+        let directory = RunDirectory::open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            plan: directory.plan()?,
+            run: directory.record()?,
+            decided: decide(&directory).map(Box::new).map_err(|error| error.to_string()),
+        })
+    }
+
+    fn machine(&self) -> Machine {
+        self.run.machine.clone().unwrap_or_default()
+    }
+
+    fn begun(&self) -> Nanos {
+        self.run.phases.first().map(|phase| phase.start_ns).unwrap_or_default()
+    }
+}
+
+fn is_recorded(history: &History, [lane, procedure, class, _]: &[String; 4], one: &Repetition) -> bool {
+    let begun = one.begun().as_ns().to_string();
+    history.nights.iter().any(|night| {
+        (&night.lane, &night.procedure, &night.machine_class) == (lane, procedure, class)
+            && night.runs.contains(&begun)
+    })
+}
+
+fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
+    repetitions.sort_by_key(Repetition::begun);
+    let [lane, procedure, machine_class, cfg_hash] = key;
+    let begun: Vec<String> = repetitions.iter().map(|one| one.begun().as_ns().to_string()).collect();
+    let first = u64::try_from(repetitions[0].begun().as_ns()).unwrap_or_default();
+    let utc = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(first)).to_string();
+    let mut sw = repetitions[0].plan.versions.clone();
+    sw.insert("tracegate".to_owned(), repetitions[0].run.tracegate.clone());
+    sw.extend(overrides.sw.clone());
+    let decided: Vec<&Decided> = repetitions.iter().filter_map(|one| one.decided.as_deref().ok()).collect();
+    let structural = structural(&decided);
+    let errors: Vec<String> = repetitions
+        .iter()
+        .filter_map(|one| one.decided.as_ref().err().map(|error| crate::text::inert(error, 500)))
+        .collect();
+    let verdict = match (decided.is_empty(), structural.passed) {
+        (true, _) => "none",
+        (false, true) => "pass",
+        (false, false) => "fail",
+    };
+    let snapshots: BTreeSet<String> = decided.iter().map(|decided| snapshot_text(decided)).collect();
+    let record = NightRecord {
+        schema_version: SCHEMA,
+        record: "night".to_owned(),
+        run_id: hash(&format!("{lane} {procedure} {machine_class} {}", begun.join(" "))),
+        runs: begun,
+        night: overrides.night.clone().unwrap_or_else(|| utc.chars().take(10).collect()),
+        utc,
+        lane,
+        procedure,
+        epoch: 0,
+        machine_class,
+        machine: repetitions[0].machine(),
+        model: repetitions[0].plan.served_model.clone(),
+        sw,
+        cfg_hash,
+        n_reps: decided.len() as u32,
+        metrics: metrics(&decided),
+        structural,
+        snapshot_hash: hash(&snapshots.into_iter().collect::<Vec<_>>().join("\n")),
+        verdict: verdict.to_owned(),
+        errors,
+    };
+    Night { record, directories: repetitions.into_iter().map(|one| one.path).collect() }
+}
+
+fn structural(decided: &[&Decided]) -> Structural {
+    let mut checks: BTreeMap<String, String> = BTreeMap::new();
+    let mut failures = BTreeSet::new();
+    for check in decided.iter().flat_map(|decided| &decided.verdict.checks) {
+        let word = check.outcome.word();
+        let known = checks.entry(check.name.clone()).or_insert_with(|| word.to_owned());
+        if matches!(check.outcome, Outcome::Fail(_)) {
+            *known = word.to_owned();
+            let detail = crate::text::inert(check.outcome.detail(), 300);
+            failures.insert(format!("{}: {detail}", check.name));
+        }
+    }
+    Structural {
+        passed: !checks.values().any(|word| word == "FAIL"),
+        checks,
+        failures: failures.into_iter().take(20).collect(),
+    }
+}
+
+fn metrics(decided: &[&Decided]) -> BTreeMap<String, Metric> {
+    let mut metrics = BTreeMap::new();
+    for run in decided {
+        for (name, value) in of_run(run) {
+            let new = || Metric { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
+            metrics.entry(name).or_insert_with(new).values.push(value);
+        }
+    }
+    metrics
+}
+
+/// The metrics of one repetition. With several ranks the slowest one's: it is what a batch waits for.
+fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::new();
+    let mut keep = |name: String, value: f64| {
+        let known: &mut f64 = values.entry(name).or_insert(value);
+        *known = known.max(value);
+    };
+    for trace in decided.workers() {
+        for (pair, gap) in &trace.gaps {
+            keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
+        }
+        let mut durations: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for step in &trace.steps {
+            durations.entry(step.kind.name()).or_default().push(step.duration_ns.as_ns() as f64);
+        }
+        for (kind, durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {
+            if let Some(p50) = median(&durations) {
+                keep(format!("step.{kind}.p50"), p50);
+            }
+        }
+    }
+    for (name, times) in client_times(&decided.ledger) {
+        if let Some(p50) = median(&times) {
+            keep(format!("client.{name}.p50"), p50);
+        }
+    }
+    values
+}
+
+/// Times as the client saw them, under the profiler: longer than without it.
+pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let between = |from: Nanos, to: Nanos| (to - from).as_ns() as f64;
+    for served in &ledger.requests {
+        times.entry("e2el").or_default().push(between(served.sent_ns, served.done_ns));
+        if let Some(first) = served.token_ns.first() {
+            times.entry("ttft").or_default().push(between(served.sent_ns, *first));
+        }
+        let gaps = served.token_ns.windows(2).map(|pair| between(pair[0], pair[1]));
+        times.entry("itl").or_default().extend(gaps);
+    }
+    times.retain(|_, values| !values.is_empty());
+    times
+}

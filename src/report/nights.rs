@@ -1,0 +1,261 @@
+//! Nightly verdicts and histories as text and Markdown.
+
+use std::path::Path;
+
+use crate::history::{Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts};
+use crate::time::Nanos;
+
+/// A value in its unit, as a person would write it.
+pub(crate) fn amount(value: f64, unit: &str) -> String {
+    if unit == "ns" { Nanos::from_ns(value.round() as i64).to_string() } else { format!("{value:.3} {unit}") }
+}
+
+/// `1 night`, `2 nights`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// `the decode to decode gap (p50) grew by 12.0 % on 2026-10-20`.
+pub(crate) fn sentence(metric: &MetricVerdict) -> String {
+    let change = match metric.dir {
+        Direction::Lower => metric.worse,
+        Direction::Higher => -metric.worse,
+    };
+    let verb = if change >= 0.0 { "grew" } else { "shrank" };
+    let on = metric.since.as_ref().map_or_else(String::new, |night| format!(" on {night}"));
+    format!("the {} {verb} by {:.1} %{on}", title(&metric.name), 100.0 * change.abs())
+}
+
+/// `gap.decode_to_decode.p50` as `decode to decode gap (p50)`.
+pub(crate) fn title(name: &str) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    match parts.as_slice() {
+        [kind, of, statistic] => format!("{} {kind} ({statistic})", of.replace('_', " ")),
+        _ => name.to_owned(),
+    }
+}
+
+/// Everything of a night, the most urgent series first.
+pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
+    let mut text = format!("night {}\n", verdicts.night);
+    if has_standin(verdicts) {
+        text += "lane standin: an imitation; its results prove the harness, never vLLM\n";
+    }
+    for series in by_urgency(verdicts) {
+        text += &series_text(series);
+    }
+    for (key, last) in &verdicts.absent {
+        text += &format!(
+            "absent      {}/{} on {}: last recorded on {last}\n",
+            key.lane, key.procedure, key.machine_class
+        );
+    }
+    if let Some(worst) = verdicts.worst() {
+        text += &format!("verdict: {}\n", worst.name());
+    }
+    text
+}
+
+fn has_standin(verdicts: &Verdicts) -> bool {
+    verdicts.series.iter().any(|series| series.key.lane == "standin")
+}
+
+fn by_urgency(verdicts: &Verdicts) -> Vec<&SeriesVerdict> {
+    let mut all: Vec<&SeriesVerdict> = verdicts.series.iter().collect();
+    all.sort_by_key(|series| std::cmp::Reverse(series.state));
+    all
+}
+
+fn series_text(series: &SeriesVerdict) -> String {
+    let key = &series.key;
+    let mut text = format!(
+        "{:<11} {}/{} on {} ({}, {} tonight{})\n",
+        series.state.name(),
+        key.lane,
+        key.procedure,
+        key.machine_class,
+        counted(series.nights, "night"),
+        counted(series.n_reps as usize, "repetition"),
+        if series.epoch > 0 { format!(", epoch {}", series.epoch) } else { String::new() }
+    );
+    for failure in &series.failures {
+        text += &format!("  {failure}\n");
+    }
+    for metric in &series.metrics {
+        text += &metric_text(metric);
+    }
+    for note in &series.notes {
+        text += &format!("  note: {note}\n");
+    }
+    if series.rerun {
+        text += "  what to do: repeat the procedure tonight and record it again; more repetitions tell chance from change\n";
+    }
+    text
+}
+
+fn metric_text(metric: &MetricVerdict) -> String {
+    let shown = |value| amount(value, &metric.unit);
+    let mut text = format!("  {:<12} {}", word(metric.state), metric.name);
+    match metric.state {
+        State::Insufficient => text += &format!(": tonight {}\n", shown(metric.tonight)),
+        State::Ok | State::Suspect => {
+            text += &format!(
+                ": tonight {}, before {}; detectable from {:.1} %, noise {:.1} %\n",
+                shown(metric.tonight),
+                shown(metric.before),
+                100.0 * metric.least_change,
+                100.0 * metric.noise
+            );
+        }
+        State::Regressed | State::Improved => {
+            text += &format!(
+                ": {}\n{:15}{} -> {}, tonight {}; p {:.4}, after Holm {:.4}; detectable from {:.1} %, noise {:.1} %\n",
+                sentence(metric),
+                "",
+                shown(metric.before),
+                shown(metric.after),
+                shown(metric.tonight),
+                metric.p,
+                metric.p_holm,
+                100.0 * metric.least_change,
+                100.0 * metric.noise
+            );
+        }
+    }
+    for change in &metric.changed {
+        text +=
+            &format!("{:15}changed that night: {} {} -> {}\n", "", change.what, change.before, change.after);
+    }
+    if !metric.dated.is_empty() && metric.state != State::Ok {
+        text += &format!("{:15}E-divisive dates changes to: {}\n", "", metric.dated.join(", "));
+    }
+    text
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ok => "ok",
+        State::Improved => "improved",
+        State::Insufficient => "insufficient",
+        State::Suspect => "suspect",
+        State::Regressed => "regressed",
+    }
+}
+
+/// A night for a job summary: one table, the most urgent series first.
+pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
+    let worst = verdicts.worst().map_or("no series", Overall::name);
+    let mut text = format!("## Night {}: {worst}\n\n", cell(&verdicts.night));
+    if has_standin(verdicts) {
+        text += "The lane standin is an imitation: its results prove the harness, never vLLM.\n\n";
+    }
+    for series in by_urgency(verdicts) {
+        for metric in series.metrics.iter().filter(|metric| metric.state == State::Regressed) {
+            text += &format!(
+                "- **{}/{}**: {}",
+                cell(&series.key.lane),
+                cell(&series.key.procedure),
+                cell(&sentence(metric))
+            );
+            let changed: Vec<String> = metric
+                .changed
+                .iter()
+                .map(|change| {
+                    format!("{} {} → {}", cell(&change.what), cell(&change.before), cell(&change.after))
+                })
+                .collect();
+            text += &match changed.as_slice() {
+                [] => "\n".to_owned(),
+                some => format!("; changed that night: {}\n", some.join(", ")),
+            };
+        }
+        for failure in &series.failures {
+            text += &format!(
+                "- **{}/{}**: {}\n",
+                cell(&series.key.lane),
+                cell(&series.key.procedure),
+                cell(failure)
+            );
+        }
+    }
+    text += "\n| lane | procedure | machine class | state | metric | before | tonight | change | detectable | p (Holm) |\n| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+    for series in by_urgency(verdicts) {
+        let key = &series.key;
+        let front =
+            format!("| {} | {} | {} |", cell(&key.lane), cell(&key.procedure), cell(&key.machine_class));
+        if series.metrics.is_empty() {
+            text += &format!("{front} {} | | | | | | |\n", series.state.name());
+        }
+        for metric in &series.metrics {
+            let change = if metric.before > 0.0 { 100.0 * (metric.after / metric.before - 1.0) } else { 0.0 };
+            text += &format!(
+                "{front} {} | {} | {} | {} | {change:+.1} % | {:.1} % | {:.4} |\n",
+                word(metric.state),
+                cell(&metric.name),
+                amount(metric.before, &metric.unit),
+                amount(metric.tonight, &metric.unit),
+                100.0 * metric.least_change,
+                metric.p_holm
+            );
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// Text that stays inside its cell and is no markup.
+pub(crate) fn cell(text: &str) -> String {
+    let mut out = String::new();
+    for c in crate::text::inert(text, 300).chars() {
+        match c {
+            '\n' | '\t' => out.push(' '),
+            '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '\\' | '#' | '!' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '&' => out.push_str("&amp;"),
+            _ => out.push(c),
+        }
+    }
+    out.replace("\\<", "&lt;").replace("\\>", "&gt;")
+}
+
+/// The nights of every series, one table each.
+pub(crate) fn views_text(views: &[SeriesView]) -> String {
+    let mut text = String::new();
+    for view in views {
+        let key = &view.key;
+        text += &format!(
+            "{}/{} on {} (model {}, cfg {})\n",
+            key.lane, key.procedure, key.machine_class, key.model, key.cfg_hash
+        );
+        for epoch in &view.epochs {
+            let link = epoch.link.as_ref().map_or_else(String::new, |link| format!(" ({link})"));
+            text += &format!("  epoch from {}: {}{link}\n", epoch.from, epoch.reason);
+        }
+        for metric in &view.metrics {
+            text += &format!("  {}\n", metric.name);
+            if !metric.dated.is_empty() {
+                text += &format!("    E-divisive dates changes to: {}\n", metric.dated.join(", "));
+            }
+            for point in &metric.points {
+                let state = point.state.map_or("", word);
+                text += &format!(
+                    "    {}  {:>10}  {}  {state}\n",
+                    point.night,
+                    amount(point.median, &metric.unit),
+                    counted(point.values.len(), "repetition")
+                );
+            }
+        }
+    }
+    text
+}
+
+/// Lines of a history that were passed over, for standard error.
+pub(crate) fn damage_text(path: &Path, damage: &[Damage]) -> Vec<String> {
+    damage
+        .iter()
+        .map(|one| format!("warning: {} line {} was passed over: {}", path.display(), one.line, one.reason))
+        .collect()
+}

@@ -1,0 +1,267 @@
+//! The report page: one HTML file that needs no network. Strings from outside reach it as data or escaped, never as
+//! markup.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use similar::TextDiff;
+
+use super::headline::headline;
+use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData, committed};
+use crate::check::{Decided, decide};
+use crate::client::Ledger;
+use crate::history::{SeriesView, Verdicts};
+use crate::lane::Lane;
+use crate::plan::Plan;
+use crate::run::{RunDirectory, RunError, RunRecord};
+use crate::trace::inspect;
+
+const HTML: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+/// In the order in which they need each other.
+const SCRIPTS: [&str; 4] = [
+    include_str!("page/dom.js"),
+    include_str!("page/timeline.js"),
+    include_str!("page/charts.js"),
+    include_str!("page/page.js"),
+];
+
+/// Characters of one line under the verdict; the checks below have the rest.
+const HEADLINE: usize = 300;
+
+/// One run as far as it can be read. A run without a verdict has a report, too.
+pub(crate) struct Reported {
+    pub(crate) directory: RunDirectory,
+    pub(crate) plan: Plan,
+    pub(crate) record: RunRecord,
+    pub(crate) decided: Result<Box<Decided>, RunError>,
+}
+
+impl Reported {
+    /// A run that was decided just now.
+    pub(crate) fn of(directory: RunDirectory, decided: Decided) -> Self {
+        let (plan, record) = (decided.plan.clone(), decided.record.clone());
+        Self { directory, plan, record, decided: Ok(Box::new(decided)) }
+    }
+
+    /// Reads and decides a run directory.
+    ///
+    /// # Errors
+    /// It is no run directory, or its plan or record cannot be read.
+    pub(crate) fn read(path: &Path) -> Result<Self, RunError> {
+        let directory = RunDirectory::open(path)?;
+        let (plan, record) = (directory.plan()?, directory.record()?);
+        let decided = decide(&directory).map(Box::new);
+        Ok(Self { directory, plan, record, decided })
+    }
+
+    /// The last part of the directory's path.
+    pub(crate) fn name(&self) -> String {
+        let path = self.directory.path();
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// `DIRECTORY/LANE/PROCEDURE.snap`, where it is there.
+    pub(crate) fn committed(&self, snapshots: Option<&Path>) -> Option<PathBuf> {
+        let path = snapshots?.join(self.plan.lane.name()).join(format!("{}.snap", self.plan.procedure));
+        path.is_file().then_some(path)
+    }
+
+    fn data(&self, snapshots: Option<&Path>) -> RunData {
+        let data = RunData {
+            name: self.name(),
+            lane: self.plan.lane.to_string(),
+            procedure: self.plan.procedure.clone(),
+            title: self.plan.title.clone(),
+            imitation: self.plan.lane == Lane::Standin,
+            fault: self.record.fault.map(|fault| fault.name()),
+            error: self.decided.as_ref().err().map(ToString::to_string),
+            plan: plan_data(&self.plan, &self.record),
+            phases: self.phases(),
+            ..RunData::default()
+        };
+        match &self.decided {
+            Ok(decided) => RunData {
+                checks: decided.verdict.checks.clone(),
+                snapshot: Some(self.snapshot(decided, snapshots)),
+                ..data
+            }
+            .with_measurements(&decided.traces, &decided.ledger),
+            // What is there is evidence, even where nothing can be decided from it.
+            Err(_) => {
+                let traces = inspect(&[self.directory.traces()]).unwrap_or_default();
+                let ledger = self.directory.ledger().unwrap_or_else(|_| Ledger::default());
+                data.with_measurements(&traces, &ledger)
+            }
+        }
+    }
+
+    fn phases(&self) -> Vec<PhaseData> {
+        let phases = self.record.phases.iter();
+        phases
+            .map(|phase| PhaseData {
+                name: phase.phase,
+                ns: phase.end_ns.map(|end| (end - phase.start_ns).as_ns()),
+            })
+            .collect()
+    }
+
+    /// How the run's snapshot text differs from the reviewed one; nothing where it does not, and where
+    /// there is none to compare with. The one place that compares for reports.
+    pub(crate) fn snapshot_difference(&self, snapshots: Option<&Path>) -> Option<String> {
+        let decided = self.decided.as_ref().ok()?;
+        let reviewed = committed(&self.committed(snapshots)?)?;
+        difference(&reviewed, &crate::snapshot::snapshot_text(decided))
+    }
+
+    fn snapshot(&self, decided: &Decided, snapshots: Option<&Path>) -> SnapshotData {
+        SnapshotData {
+            diff: self.snapshot_difference(snapshots),
+            committed: self.committed(snapshots).map(|path| path.display().to_string()),
+            observed: crate::snapshot::snapshot_text(decided),
+        }
+    }
+}
+
+/// The unified difference of two snapshot texts; nothing where they say the same.
+fn difference(committed: &str, observed: &str) -> Option<String> {
+    let (committed, observed) = (format!("{}\n", committed.trim_end()), format!("{}\n", observed.trim_end()));
+    (committed != observed).then(|| {
+        TextDiff::from_lines(&committed, &observed)
+            .unified_diff()
+            .context_radius(3)
+            .header("committed", "observed")
+            .to_string()
+    })
+}
+
+fn plan_data(plan: &Plan, record: &RunRecord) -> PlanData {
+    let server = record.server.as_ref().unwrap_or(&plan.server);
+    let client = plan.bench_command.iter().map(|bench| &bench.command);
+    let mut installed: Vec<(String, String)> =
+        plan.versions.iter().map(|(name, version)| (name.clone(), version.clone())).collect();
+    installed.push(("tracegate".to_owned(), record.tracegate.clone()));
+    if let Some(machine) = &record.machine {
+        installed.push(("machine class".to_owned(), machine.class()));
+        let parts =
+            [("driver", &machine.driver), ("kernel", &machine.kernel), ("governor", &machine.governor)];
+        installed
+            .extend(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+    }
+    PlanData {
+        adaptations: plan.adaptations.clone(),
+        commands: plan.prepare.iter().chain([server]).chain(client).map(ToString::to_string).collect(),
+        installed,
+    }
+}
+
+/// The page. `snapshots` is where reviewed snapshots are, to compare with.
+///
+/// # Errors
+/// The data cannot be written as JSON.
+pub(crate) fn page(
+    runs: &[Reported],
+    history: Vec<SeriesView>,
+    night: Option<&Verdicts>,
+    snapshots: Option<&Path>,
+) -> Result<String, serde_json::Error> {
+    let headline = headline(runs, night, snapshots);
+    let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data(snapshots)).collect(), history };
+    // Inside a script element only `<` can end it or begin a comment.
+    let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
+    let lines: String = headline
+        .lines
+        .iter()
+        .map(|line| format!("<li>{}</li>", escape(&crate::text::inert(line, HEADLINE))))
+        .collect();
+    let lines = if lines.is_empty() { lines } else { format!("<ul class=\"lines\">{lines}</ul>") };
+    let made = format!(
+        "tracegate {}, {}",
+        env!("CARGO_PKG_VERSION"),
+        humantime::format_rfc3339_seconds(SystemTime::now())
+    );
+    let parts = [
+        ("{{TITLE}}", escape(&title(runs, night))),
+        ("{{STYLE}}", STYLE.to_owned()),
+        ("{{STATE}}", headline.state.to_owned()),
+        ("{{WORD}}", escape(headline.word)),
+        ("{{HEADLINES}}", lines),
+        ("{{MADE}}", escape(&made)),
+        ("{{DATA}}", json),
+        ("{{SCRIPT}}", SCRIPTS.join("\n")),
+    ];
+    Ok(fill(HTML, &parts))
+}
+
+fn title(runs: &[Reported], night: Option<&Verdicts>) -> String {
+    let mut names: Vec<String> =
+        runs.iter().map(|run| format!("{} on lane {}", run.plan.procedure, run.plan.lane)).collect();
+    names.dedup();
+    let names = match names.as_slice() {
+        [] => "nights".to_owned(),
+        [one] if runs.len() > 1 => format!("{one}, {} runs", runs.len()),
+        some => some.join(", "),
+    };
+    night.map_or_else(|| names.clone(), |night| format!("{names}, night {}", night.night))
+}
+
+/// Fills the template in one pass: what is filled in may hold a placeholder's text and stays as it is.
+fn fill(template: &str, parts: &[(&str, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find("{{") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        match parts.iter().find(|(name, _)| after.starts_with(name)) {
+            Some((name, value)) => {
+                out.push_str(value);
+                rest = &after[name.len()..];
+            }
+            None => {
+                out.push_str("{{");
+                rest = &after[2..];
+            }
+        }
+    }
+    out + rest
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in crate::text::inert(text, 2_000).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_no_markup_and_no_placeholder() {
+        assert_eq!(escape("<b title=\"x\">&'"), "&lt;b title=&quot;x&quot;&gt;&amp;&#39;");
+        let filled =
+            fill("a {{ONE}} b {{TWO}} {{", &[("{{ONE}}", "{{TWO}}".into()), ("{{TWO}}", "2".into())]);
+        assert_eq!(filled, "a {{TWO}} b 2 {{");
+    }
+
+    #[test]
+    fn the_page_asks_for_nothing_from_a_network() {
+        for part in SCRIPTS.iter().chain([&HTML, &STYLE]) {
+            let bare = part.replace("http://www.w3.org/2000/svg", "");
+            for word in
+                ["http:", "https:", "fetch(", "XMLHttpRequest", "innerHTML", "@import", "url(", "eval("]
+            {
+                assert!(!bare.contains(word), "{word}");
+            }
+        }
+    }
+}

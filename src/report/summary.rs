@@ -1,0 +1,111 @@
+//! The Markdown job summary: the verdict on top, details last, and never over the limit of the service that shows it.
+
+use std::path::Path;
+
+use super::headline::headline;
+use super::nights::{cell, verdicts_markdown};
+use super::page::Reported;
+use crate::check::Outcome;
+use crate::history::Verdicts;
+use crate::lane::Lane;
+
+/// GitHub refuses a summary of more than 1 MiB as a whole.
+const LIMIT: usize = 1024 * 1024 - 4096;
+
+/// The summary.
+pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> String {
+    let headline = headline(runs, night, snapshots);
+    let mut text = format!("# {}\n\n", cell(headline.word));
+    for line in &headline.lines {
+        push(&mut text, &format!("- {}\n", cell(line)));
+    }
+    if runs.iter().any(|run| run.plan.lane == Lane::Standin) {
+        text += "\nThe lane standin is an imitation: its results prove the harness, never vLLM.\n";
+    }
+    if !runs.is_empty() {
+        text += "\n| lane | procedure | run | verdict | failed checks |\n| --- | --- | --- | --- | --- |\n";
+    }
+    for run in runs {
+        push(&mut text, &row(run));
+    }
+    text.push('\n');
+    if let Some(night) = night {
+        push(&mut text, &verdicts_markdown(night));
+    }
+    // Details last: they are what may be dropped.
+    let mut dropped = 0;
+    for run in runs {
+        if !push(&mut text, &details(run, snapshots)) {
+            dropped += 1;
+        }
+    }
+    if dropped > 0 {
+        text += &format!("\nDetails of {dropped} runs are left out: the summary would exceed 1 MiB.\n");
+    }
+    text
+}
+
+/// Appends a part where it fits.
+fn push(text: &mut String, part: &str) -> bool {
+    let fits = text.len() + part.len() <= LIMIT;
+    if fits {
+        text.push_str(part);
+    }
+    fits
+}
+
+fn row(run: &Reported) -> String {
+    let (verdict, failed) = match &run.decided {
+        Err(_) => ("none", "infrastructure error".to_owned()),
+        Ok(decided) => (
+            if decided.verdict.passed { "pass" } else { "**FAIL**" },
+            decided.verdict.failed().map(|check| check.name.clone()).collect::<Vec<_>>().join(", "),
+        ),
+    };
+    format!(
+        "| {} | {} | {} | {verdict} | {} |\n",
+        run.plan.lane,
+        cell(&run.plan.procedure),
+        cell(&run.name()),
+        cell(&failed)
+    )
+}
+
+fn details(run: &Reported, snapshots: Option<&Path>) -> String {
+    let mut text = format!(
+        "<details><summary>{}/{} ({})</summary>\n\n",
+        run.plan.lane,
+        cell(&run.plan.procedure),
+        cell(&run.name())
+    );
+    match &run.decided {
+        Err(error) => text += &format!("{}\n", cell(&error.to_string())),
+        Ok(decided) => {
+            text += "| check | result | what was seen |\n| --- | --- | --- |\n";
+            for check in &decided.verdict.checks {
+                let word =
+                    if matches!(check.outcome, Outcome::Fail(_)) { "**FAIL**" } else { check.outcome.word() };
+                text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.outcome.detail()));
+            }
+            if let Some(diff) = run.snapshot_difference(snapshots) {
+                // Indented: a fence could be closed by the text itself.
+                text += "\nThe snapshot differs from the reviewed one:\n\n";
+                text.extend(crate::text::inert(&diff, 20_000).lines().map(|line| format!("    {line}\n")));
+            }
+        }
+    }
+    text + "\n</details>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_what_fits_stays() {
+        let mut text = "x".repeat(LIMIT - 10);
+        assert!(!push(&mut text, "12345678901"));
+        assert!(push(&mut text, "1234567890"));
+        assert_eq!(text.len(), LIMIT);
+    }
+}
