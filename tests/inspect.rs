@@ -185,3 +185,67 @@ fn steps_of_vllm_0_11_are_told_by_frames() {
     assert_eq!(trace["steps"][0]["gap_ns"], serde_json::Value::Null);
     assert_eq!(trace["steps"][1]["gap_ns"], 1_358_739);
 }
+
+/// Engine events as Gaudi's bridge writes them, by category and by the name of their thread; pid 0 has
+/// Python frames, too.
+#[test]
+fn the_device_is_idle_between_its_own_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rank0.1.pt.trace.json");
+    let event = |cat: &str, name: &str, tid: &str, ts: u32, dur: u32| {
+        format!(r#"{{"ph":"X","cat":"{cat}","name":"{name}","pid":0,"tid":{tid},"ts":{ts},"dur":{dur}}}"#)
+    };
+    let step = |name: &str, ts, dur| event("user_annotation", name, "1", ts, dur);
+    let events = [
+        step("execute_context_1(4)_generation_0(0)", 100, 50),
+        step("execute_context_0(0)_generation_1(1)", 200, 50),
+        event("Kernel", "matmul", "7", 110, 60),
+        event("python_function", "report.py(1): send", "9", 0, 900),
+        event("", "node_3", "8", 215, 10),
+        event("Memcpy", "copy", "7", 240, 5),
+        r#"{"ph":"M","name":"thread_name","pid":0,"tid":8,"args":{"name":"[HD0] TPC 3"}}"#.to_owned(),
+    ];
+    std::fs::write(&path, format!("{{\"traceEvents\":[{}]}}", events.join(","))).unwrap();
+    let output = tracegate().args(["inspect", "--device", "--format", "json"]).arg(&path).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let device = &json["traces"][0]["device"];
+    assert_eq!(device["events"], 3);
+    // From the end of the matmul, at 170, to the node on a TPC, at 215.
+    assert_eq!(device["gaps"]["prompt_to_decode"]["max_ns"], 45_000);
+    assert_eq!(
+        json["traces"][0]["gaps"]["prompt_to_decode"]["max_ns"], 50_000,
+        "the step gap is another measure"
+    );
+    let output = tracegate().args(["inspect", "--device"]).arg(real_trace()).output().unwrap();
+    assert!(text(&output.stdout).contains("device-idle gaps: not applicable"));
+}
+
+#[test]
+fn compilations_are_counted_where_only_counters_tell_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server_events_x.json");
+    let counter = |ts: u32, count: u32| {
+        format!(
+            r#"{{"pid":1,"tid":1,"ph":"C","name":"utils","ts":{ts},"args":{{"cumulative_graph_compilations":{count}}}}},"#
+        )
+    };
+    let slice = |name: &str, ts: u32, dur: u32| {
+        format!(r#"{{"pid":1,"tid":3,"ph":"X","name":"{name}","ts":{ts},"dur":{dur},"args":null}},"#)
+    };
+    let text = [
+        "[".to_owned(),
+        slice("prefill", 50_000, 5),
+        slice("warmup", 10_000, 90_000),
+        counter(40_000, 3),
+        counter(700_000, 5),
+        slice("prefill", 800_000, 9),
+        counter(900_000, 7),
+    ];
+    std::fs::write(&path, text.concat()).unwrap();
+    let (code, json) = inspect_json(&path);
+    let trace = &json["traces"][0];
+    assert_eq!((code, &trace["format"]), (Some(0), &"server_events".into()));
+    assert_eq!(trace["recompiles"]["in_window"], 2);
+    assert_eq!(trace["totals"]["prompt"], 1, "what warm-up ran is no load");
+    assert_eq!(trace["problems"], serde_json::json!([]), "an array that is never closed is the format");
+}

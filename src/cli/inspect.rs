@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use crate::report::{inspect_markdown, table};
-use crate::trace::{ExplainedGap, Trace, TraceRole, explain_gaps, inspect};
+use crate::trace::{Device, ExplainedGap, Trace, TraceRole, explain_gaps, inspect};
 
 #[derive(Args)]
 pub(super) struct Inspect {
@@ -21,6 +21,10 @@ pub(super) struct Inspect {
     /// Read each worker trace again and say which Python frames filled its K largest gaps
     #[arg(long, value_name = "K", default_value_t = 0)]
     explain_gaps: usize,
+    /// Read each worker trace again and measure how long the device was idle between the steps; needs
+    /// engine events, which hardware tracing leaves
+    #[arg(long)]
+    device: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -41,6 +45,8 @@ struct Inspected {
     trace: Trace,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     explained_gaps: Vec<ExplainedGap>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Device>,
 }
 
 impl Inspect {
@@ -51,11 +57,15 @@ impl Inspect {
         };
         let exit = traces.iter().fold(Exit::Pass, |exit, trace| exit.and(readable(trace)));
         let explain = |trace: &Trace| explain_gaps(Path::new(&trace.file), trace, self.explain_gaps);
+        let device = |trace: &Trace| self.device.then(|| trace.device(Path::new(&trace.file))).flatten();
         match self.format {
             Form::Text => {
                 for trace in &traces {
                     crate::output::line(table::trace_summary(trace));
                     crate::output::text(table::explained(&explain(trace)));
+                    if self.device && trace.role == TraceRole::Worker {
+                        crate::output::line(table::device(device(trace).as_ref()));
+                    }
                 }
                 let workers: Vec<&Trace> =
                     traces.iter().filter(|trace| trace.role == TraceRole::Worker).collect();
@@ -63,7 +73,11 @@ impl Inspect {
             }
             Form::Markdown => crate::output::text(inspect_markdown(&traces)),
             Form::Json => {
-                let inspected = |trace: Trace| Inspected { explained_gaps: explain(&trace), trace };
+                let inspected = |trace: Trace| Inspected {
+                    explained_gaps: explain(&trace),
+                    device: device(&trace),
+                    trace,
+                };
                 let traces = Traces { traces: traces.into_iter().map(inspected).collect() };
                 crate::output::note(print_json(&traces));
             }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::check::{Arrivals, Check, Decided, Verdict, arrivals};
 use crate::time::Nanos;
-use crate::trace::{ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
+use crate::trace::{Device, ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -128,6 +128,14 @@ pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
     text
 }
 
+/// The device's side of a trace; a measure of its own, never mixed with the step gaps.
+pub(crate) fn device(device: Option<&Device>) -> String {
+    let Some(device) = device else {
+        return "device-idle gaps: not applicable, the trace has no engine events (hardware tracing was off) or no steps\n".to_owned();
+    };
+    format!("device-idle gaps, {} engine events\n{}\n", device.events, gaps(&device.gaps))
+}
+
 fn headline(trace: &Trace) -> String {
     let role = match trace.role {
         TraceRole::Worker => "worker",
@@ -172,6 +180,10 @@ pub(super) fn totals(trace: &Trace) -> String {
 fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
     let narrow = is_narrow();
     let mut header = vec!["step", "kind", "context", "generation", "start", "duration", "gap"];
+    let padded = !narrow && steps.iter().any(|step| step.bucket.is_some());
+    if padded {
+        header.insert(4, "bucket");
+    }
     if narrow {
         header.retain(|column| !WIDE_ONLY.contains(column));
     } else if !arrivals.is_empty() {
@@ -195,6 +207,9 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Table {
             step.duration_ns.to_string(),
             step.gap_ns.map_or_else(String::new, |gap| gap.to_string()),
         ];
+        if padded {
+            row.insert(4, step.bucket.map_or_else(String::new, |bucket| bucket.to_string()));
+        }
         if narrow {
             row.drain(2..5);
         } else {

@@ -2,6 +2,7 @@
 
 use super::annotation::Annotation;
 use super::defect::{DefectKind, Defects, Problem};
+use super::device::is_engine;
 use super::marks::{Counters, Marks, Timed, Values};
 use super::names::{NameId, Names, Role};
 use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
@@ -24,6 +25,8 @@ pub(crate) struct Collector {
     pub(crate) steps: Vec<RawStep>,
     /// pid and tid of the first step: the lane on which the worker runs.
     pub(crate) step_lane: Option<LaneKey>,
+    /// Lanes of the device's engines.
+    pub(crate) engines: Vec<LaneKey>,
     /// The same of the first frame that tells something.
     pub(crate) frame_lane: Option<LaneKey>,
     pub(crate) window: Option<(Nanos, Nanos)>,
@@ -196,22 +199,37 @@ impl Collector {
         }
     }
 
+    /// Threads that are named after an engine of the device.
+    fn thread_name(&mut self, event: &RawEvent<'_>) {
+        let lane = || (event.pid.into(), event.tid.into());
+        let engine = named(event.args).is_some_and(|name| is_engine(&name));
+        // Kineto repeats the names of a thread; a device has some dozens of engines.
+        if engine && self.engines.len() < 1_024 && !self.engines.contains(&lane()) {
+            self.engines.push(lane());
+        }
+    }
+
     pub(crate) fn name(&self, id: NameId) -> &str {
         self.names.text(id)
     }
 
     fn process_name(&mut self, args: &[u8]) {
-        #[derive(serde::Deserialize)]
-        struct Args {
-            name: String,
-        }
-        if let Ok(args) = serde_json::from_slice::<Args>(args)
+        if let Some(name) = named(args)
             && self.metadata.process_names.len() < 64
-            && !self.metadata.process_names.contains(&args.name)
+            && !self.metadata.process_names.contains(&name)
         {
-            self.metadata.process_names.push(args.name);
+            self.metadata.process_names.push(name);
         }
     }
+}
+
+/// The name inside a metadata event's arguments.
+fn named(args: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Args {
+        name: String,
+    }
+    Some(serde_json::from_slice::<Args>(args).ok()?.name)
 }
 
 impl Sink for Collector {
@@ -254,6 +272,7 @@ impl Sink for Collector {
                 }
             },
             b"C" if event.name == b"utils" => self.counters(event),
+            b"M" if event.name == b"thread_name" => self.thread_name(event),
             b"M" if event.name == b"process_name" => self.process_name(event.args),
             _ => {}
         }

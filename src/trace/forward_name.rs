@@ -1,5 +1,7 @@
 //! The name of the Gaudi plugin's forward slices, `model_forward_bs{B}_seq{S}_ctx{C}_graphs{T|F}`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The padded shape that Gaudi's graphs are compiled for.
@@ -15,6 +17,14 @@ pub struct Bucket {
     pub ctx: u64,
     /// The step ran as a captured HPU graph.
     pub graphs: bool,
+}
+
+impl fmt::Display for Bucket {
+    /// `4 x 128`, batch by tokens per request; a shape outside HPU graphs is marked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let graphs = if self.graphs { "" } else { " eager" };
+        write!(f, "{} x {}{graphs}", self.batch, self.seq)
+    }
 }
 
 impl Bucket {

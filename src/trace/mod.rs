@@ -5,6 +5,7 @@ mod annotation;
 mod collect;
 pub(crate) mod complete;
 mod defect;
+mod device;
 #[doc(hidden)]
 pub mod doors;
 mod evidence;
@@ -25,6 +26,7 @@ mod source;
 mod step;
 
 pub use defect::{DefectKind, Problem};
+pub use device::Device;
 pub use explain::{ExplainedGap, FrameShare, explain_gaps};
 pub use forward_name::Bucket;
 pub use model::{Format, Recompile, Recompiles, Trace, TraceRole, inspect, trace_files};

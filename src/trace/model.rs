@@ -11,6 +11,7 @@ use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::explain::StepLane;
 use super::file_name::{FileName, is_trace_name};
+use super::pairs::LaneKey;
 use super::read::read_file;
 use super::step::{Evidence, GapSummary, Step, Totals, arrange, gaps_by_pair};
 use crate::time::Nanos;
@@ -91,6 +92,12 @@ pub struct Trace {
     /// Where the steps lie in the file, for a second pass.
     #[serde(skip)]
     pub(crate) lane: Option<StepLane>,
+    /// Start of the first step on the trace's own clock.
+    #[serde(skip)]
+    pub(crate) origin: Option<Nanos>,
+    /// Lanes of the device's engines.
+    #[serde(skip)]
+    pub(crate) engines: Vec<LaneKey>,
     /// Events and summed duration by category (`none` for events without one).
     pub categories: BTreeMap<String, CategorySummary>,
 }
@@ -181,6 +188,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     if format == Format::ServerEvents {
         collector.forgive(DefectKind::UnclosedArray);
     }
+    let engines = std::mem::take(&mut collector.engines);
     let events = collector.events;
     // Where reading itself failed, that is the cause.
     if events == 0 && !collector.has_fatal() {
@@ -201,6 +209,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         problems: collector.into_problems(),
         epoch_ns: first.and_then(|first| epoch(metadata.base_time_ns, first)),
         lane,
+        origin: first,
+        engines,
         steps,
         categories,
     }

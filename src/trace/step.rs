@@ -311,6 +311,11 @@ pub(crate) fn gaps_by_pair(steps: &[Step]) -> BTreeMap<String, GapSummary> {
         }
         previous = Some(step);
     }
+    summaries(pairs)
+}
+
+/// The distribution of each pair's gaps.
+pub(crate) fn summaries(pairs: BTreeMap<String, Vec<Nanos>>) -> BTreeMap<String, GapSummary> {
     pairs
         .into_iter()
         .filter_map(|(pair, mut gaps)| {
