@@ -148,3 +148,20 @@ fn a_rank_that_lags_behind_is_named_where_a_bound_is_set() {
         "{said}"
     );
 }
+
+/// Found by hand: what looks like a placeholder in a prompt was replaced by a path of the machine.
+#[test]
+fn a_scripts_prompt_is_sent_as_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(root().join("procedures/script.toml")).unwrap();
+    let prompt = r#"q "quoted" \\ {run} \n é"#;
+    let changed = shipped.replace("\"San Francisco is a\"", &format!("'''{prompt}'''"));
+    assert_ne!(changed, shipped);
+    let file = directory.path().join("p.toml");
+    std::fs::write(&file, changed).unwrap();
+    let output = tracegate().arg("run").arg(&file).arg("--out").arg(directory.path()).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // One token a byte: no merge of the stand-in's tokenizer occurs in it. A path would be longer.
+    assert!(said.contains(&format!("ledger  requests 1, context tokens {},", prompt.len())), "{said}");
+}

@@ -9,13 +9,16 @@ use super::model::{Command, RUN};
 /// Flags of a server that have no meaning inside a script, each with its value.
 const OF_A_SERVER: [&str; 1] = ["--served-model-name"];
 
-/// Begins the line that holds the parameters as a JSON string.
-pub(crate) const PARAMETERS: &str = "PARAMETERS = ";
+/// Begins the line that holds what is sent, as a JSON string.
+pub(crate) const REQUESTS: &str = "REQUESTS = ";
+/// Begins the line that holds everything with a path in it, as a JSON string.
+pub(crate) const PLACES: &str = "PLACES = ";
 
-/// The script behind its parameters, among which `{run}` is its own directory. vLLM starts its engine in another process, which imports the
+/// The script behind its parameters. In the places, and only there, `{run}` is its own directory: a prompt may
+/// hold any text. vLLM starts its engine in another process, which imports the
 /// script again: hence the guard at the end.
 const BODY: &str = r#"RUN = os.path.dirname(os.path.abspath(__file__))
-PLAN = json.loads(PARAMETERS.replace("{run}", json.dumps(RUN)[1:-1]))
+PLAN = json.loads(PLACES.replace("{run}", json.dumps(RUN)[1:-1])) | json.loads(REQUESTS)
 
 
 def main():
@@ -57,12 +60,9 @@ impl Builder<'_> {
             .iter()
             .map(|request| json!({"max_tokens": request.max_tokens, "temperature": request.temperature}))
             .collect();
-        let plan = json!({
-            "llm": keywords(flags),
-            "prompts": requests.iter().map(|request| &request.prompt).collect::<Vec<_>>(),
-            "sampling": sampling,
-            "ledger": format!("{RUN}/client.jsonl"),
-        });
+        let prompts: Vec<&String> = requests.iter().map(|request| &request.prompt).collect();
+        let sent = json!({"prompts": prompts, "sampling": sampling});
+        let places = json!({"llm": keywords(flags), "ledger": format!("{RUN}/client.jsonl")});
         self.adapt(
             "llm.generate([…]) without sampling parameters",
             "SamplingParams with max_tokens and temperature",
@@ -71,9 +71,10 @@ impl Builder<'_> {
         );
         // A JSON string is a Python string, too.
         let text = format!(
-            "# Written by tracegate from the procedure {}.\nimport json\nimport os\nimport time\n\n{PARAMETERS}{}\n{BODY}",
+            "# Written by tracegate from the procedure {}.\nimport json\nimport os\nimport time\n\n{REQUESTS}{}\n{PLACES}{}\n{BODY}",
             self.procedure.name,
-            Value::from(plan.to_string()),
+            Value::from(sent.to_string()),
+            Value::from(places.to_string()),
         );
         let mut argv = self.site.script.clone();
         argv.push(format!("{RUN}/script.py"));

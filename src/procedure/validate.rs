@@ -105,6 +105,9 @@ fn load(procedure: &Procedure) -> Option<Complaint> {
     if let Some(step) = &procedure.profiler.step {
         return say("profiler.step", format!("{step} belongs to kind = \"specific_step\""));
     }
+    if load.client == LoadClient::Script && load.bench.is_some() {
+        return say("load.client", "\"script\" sends [[load.request]] only");
+    }
     match (load.request.is_empty(), &load.bench) {
         (true, None) => {
             return say("load", "needs [[load.request]] or [load.bench]: a window without load has no steps");

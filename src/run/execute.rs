@@ -15,6 +15,9 @@ use crate::server::{Instance, ServerError, Starter};
 use crate::standin::Fault;
 use crate::time::Nanos;
 
+/// How long a trace is waited for whose writer has ended: a network file system may show it late.
+const ENDED: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Runs a plan and leaves everything in the run directory. No server process survives, whatever
 /// happens. `tell` hears each phase and the last status of what is waited for.
 ///
@@ -93,7 +96,8 @@ impl Run<'_> {
     async fn traces_of_an_end(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Trace)?;
         let log = self.directory.path().join("server.log");
-        self.wait_for_traces(&log).await
+        let limit = Span(self.plan.deadlines.trace.0.min(ENDED));
+        self.wait_for_traces(&log, limit).await
     }
 
     /// The part that needs a living server: when it ends early, that is the cause to report.
@@ -109,19 +113,15 @@ impl Run<'_> {
         self.check_health(instance, &client).await?;
         self.enter(Phase::Trace)?;
         let log = instance.log().to_owned();
-        self.wait_for_traces(&log).await?;
+        self.wait_for_traces(&log, self.plan.deadlines.trace).await?;
         instance.check_alive("after the window was closed")?;
         Ok(())
     }
 
-    async fn wait_for_traces(&self, log: &Path) -> Result<(), RunError> {
+    async fn wait_for_traces(&self, log: &Path, limit: Span) -> Result<(), RunError> {
         let tell = self.tell;
-        let wanted = traces::Wanted {
-            directory: &self.directory.traces(),
-            expected: &self.plan.expected,
-            limit: self.plan.deadlines.trace,
-            log,
-        };
+        let wanted =
+            traces::Wanted { directory: &self.directory.traces(), expected: &self.plan.expected, limit, log };
         traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await
     }
 

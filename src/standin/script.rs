@@ -13,13 +13,17 @@ use super::engine::{Command, Engine, Request, Token};
 use super::options::{StandinOptions, parse_profiler_config};
 use super::server::StandinError;
 use super::tokenizer;
-use crate::plan::PARAMETERS;
+use crate::plan::{PLACES, REQUESTS};
 
 #[derive(Deserialize)]
-struct Parameters {
-    llm: Map<String, Value>,
+struct Requests {
     prompts: Vec<String>,
     sampling: Vec<Sampling>,
+}
+
+#[derive(Deserialize)]
+struct Places {
+    llm: Map<String, Value>,
     ledger: String,
 }
 
@@ -30,30 +34,30 @@ struct Sampling {
 
 /// Runs the script to its end.
 pub(super) fn run(mut options: StandinOptions, path: &Path) -> Result<(), StandinError> {
-    let parameters = read(path)?;
-    configure(&mut options, &parameters.llm)?;
+    let (requests, places) = read(path)?;
+    configure(&mut options, &places.llm)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answers = runtime.block_on(play(&options, &parameters))?;
-    let mut ledger = std::fs::File::create(&parameters.ledger)?;
+    let answers = runtime.block_on(play(&options, &requests))?;
+    let mut ledger = std::fs::File::create(&places.ledger)?;
     for line in answers {
         writeln!(ledger, "{line}")?;
     }
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Parameters, StandinError> {
+fn read(path: &Path) -> Result<(Requests, Places), StandinError> {
     let text = std::fs::read_to_string(path)?;
-    let literal = text.lines().find_map(|line| line.strip_prefix(PARAMETERS));
     let directory = std::path::absolute(path)?.parent().unwrap_or(Path::new("/")).display().to_string();
-    let parse = |literal: &str| -> serde_json::Result<Parameters> {
-        let text: String = serde_json::from_str(literal)?;
-        let escaped = serde_json::to_string(&directory)?;
-        let inside = escaped.get(1..escaped.len() - 1).unwrap_or_default();
-        serde_json::from_str(&text.replace("{run}", inside))
+    let line = |start: &str| -> Option<String> {
+        serde_json::from_str(text.lines().find_map(|line| line.strip_prefix(start))?).ok()
     };
-    literal
-        .and_then(|literal| parse(literal).ok())
-        .ok_or_else(|| StandinError::Script { path: path.display().to_string() })
+    let parse = || -> Option<(Requests, Places)> {
+        let requests = serde_json::from_str(&line(REQUESTS)?).ok()?;
+        let escaped = serde_json::to_string(&directory).ok()?;
+        let inside = escaped.get(1..escaped.len() - 1)?;
+        Some((requests, serde_json::from_str(&line(PLACES)?.replace("{run}", inside)).ok()?))
+    };
+    parse().ok_or_else(|| StandinError::Script { path: path.display().to_string() })
 }
 
 fn configure(options: &mut StandinOptions, llm: &Map<String, Value>) -> Result<(), StandinError> {
@@ -71,7 +75,7 @@ fn configure(options: &mut StandinOptions, llm: &Map<String, Value>) -> Result<(
     Ok(())
 }
 
-async fn play(options: &StandinOptions, parameters: &Parameters) -> Result<Vec<Value>, StandinError> {
+async fn play(options: &StandinOptions, requests: &Requests) -> Result<Vec<Value>, StandinError> {
     let (commands, for_engine) = mpsc::unbounded_channel();
     tokio::spawn(Engine::new(options, for_engine).run());
     // `LLM(…)` warms up before it returns.
@@ -86,7 +90,7 @@ async fn play(options: &StandinOptions, parameters: &Parameters) -> Result<Vec<V
     window(Command::Start).await?;
     let sent = now();
     let mut streams = Vec::new();
-    for (prompt, sampling) in parameters.prompts.iter().zip(&parameters.sampling) {
+    for (prompt, sampling) in requests.prompts.iter().zip(&requests.sampling) {
         let (tokens, stream) = mpsc::unbounded_channel::<Token>();
         let prompt_tokens = tokenizer::encode(prompt).len() as u64;
         let request = Request { prompt_tokens, max_tokens: sampling.max_tokens, tokens };
