@@ -28,8 +28,11 @@ pub(super) struct Wanted<'a> {
     pub(super) version: Option<&'a str>,
 }
 
-/// Time between two looks. A real boot takes minutes, the stand-in's a tenth of a second.
+/// Time between two looks. The stand-in boots in a tenth of a second; a real boot takes minutes, and each
+/// look reads all of /proc, beside a server that needs the processor.
 const POLL: Duration = Duration::from_millis(50);
+const LATER_POLL: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_secs(5);
 
 enum Look {
     Ready,
@@ -76,7 +79,7 @@ pub(super) async fn wait(
             });
         }
         tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(if wanted.begun.elapsed() < LATER { POLL } else { LATER_POLL }) => {}
             () = interrupted() => return Err(ServerError::Interrupted),
         }
     }

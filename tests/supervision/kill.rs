@@ -208,6 +208,10 @@ fn evidence(row: &Row, deaf: bool, killed: bool, directory: &Path) -> Result<(),
     for file in ["plan.toml", "server.log"] {
         check(run.join(file).is_file(), || format!("{file} is not there"))?;
     }
+    if state == "error" {
+        let said = record["error"].to_string();
+        check(said.contains("besides, the server left processes"), || format!("not said: {said}"))?;
+    }
     if let Some(stops) = row.stops {
         check(record["window"]["stops"] == stops, || format!("stops: {}", record["window"]))?;
     }

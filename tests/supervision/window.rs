@@ -81,7 +81,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(())
         })
     };
-    CASES.iter().map(trial).collect()
+    let warm_up = crate::trial("window::a_failed_warm_up_opens_none", a_failed_warm_up_opens_none);
+    CASES.iter().map(trial).chain([warm_up]).collect()
 }
 
 fn play(case: &Case) {
@@ -114,6 +115,38 @@ fn play(case: &Case) {
     // The server counts for itself.
     let asked = (posts(&run, "start_profile"), posts(&run, "stop_profile"));
     assert_eq!(asked, (case.starts, case.stops), "{fault}");
+}
+
+/// Requests before the window fail: nothing was opened, nothing is closed.
+fn a_failed_warm_up_opens_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = crate::common::root().join("procedures/async_multiple_requests.toml");
+    let text_of = std::fs::read_to_string(shipped).unwrap();
+    let warm = text_of
+        .replace("num_prompts = 4", "num_prompts = 4\nnum_warmups = 2")
+        .replace("request = \"5m\"", "request = \"1s\"");
+    let procedure = directory.path().join("warm.toml");
+    std::fs::write(&procedure, warm).unwrap();
+    let output = tracegate()
+        .arg("run")
+        .arg(procedure)
+        .args(["--fault", "request-hangs", "--out"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in [
+        "  warming up",
+        "2 of 2 requests failed; the first: ",
+        "within 1s (deadline: request)",
+        "last seen: /health answers 200",
+        "last lines of",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let run = directory.path().join("standin/async_multiple_requests-1");
+    assert_eq!((posts(&run, "start_profile"), posts(&run, "stop_profile")), (0, 0));
 }
 
 fn posts(run: &std::path::Path, route: &str) -> u64 {
