@@ -79,6 +79,11 @@ impl Job {
         if let Some(ranks) = self.tensor_parallel_size {
             procedure.server.tensor_parallel_size = ranks;
         }
+        if let (None, Some(fault)) = (self.tensor_parallel_size, self.fault) {
+            // A fault of one rank among others needs others.
+            let ranks = &mut procedure.server.tensor_parallel_size;
+            *ranks = fault.ranks().max(*ranks);
+        }
         if let Some(with_stack) = self.with_stack {
             procedure.profiler.with_stack = Some(with_stack);
         }

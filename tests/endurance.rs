@@ -154,7 +154,7 @@ const FAULTS: [(&str, i32); 32] = [
     ("invalid-json", 3),
     ("empty-trace", 3),
     ("frontend-only", 3),
-    ("missing-rank", 3),
+    ("missing-rank", 1),
     ("never-healthy", 3),
     ("exit-during-boot", 3),
     ("no-profile-routes", 3),

@@ -128,6 +128,10 @@ fn hidden_part() -> Option<ExitCode> {
 }
 
 fn serve(options: StandinOptions) -> Exit {
+    if options.list_faults {
+        crate::output::line(crate::standin::matrix_lines().trim_end());
+        return Exit::Pass;
+    }
     match crate::standin::run(options) {
         Ok(()) => Exit::Pass,
         Err(error) => Exit::infrastructure(&error),

@@ -64,6 +64,8 @@ struct RunOutput {
     /// Absent where an infrastructure error left none.
     verdict: Option<Verdict>,
     error: Option<String>,
+    /// Who noticed the error, in one word.
+    detector: Option<&'static str>,
 }
 
 impl Run {
@@ -134,7 +136,7 @@ fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
     let progress = Progress::new();
     let finished = job.run(&|phase, status| progress.tell(phase, status));
     progress.end();
-    let (exit, directory, verdict, error) = match finished {
+    let (exit, directory, verdict, failure) = match finished {
         Ok(Finished { directory, decided }) => {
             let exit = if decided.verdict.passed { Exit::Pass } else { Exit::Failed };
             if decided.verdict.passed {
@@ -144,7 +146,7 @@ fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
         }
         Err(unfinished) => {
             let Unfinished { directory, error } = *unfinished;
-            (Exit::infrastructure(&error), directory, None, Some(error.to_string()))
+            (Exit::infrastructure(&error), directory, None, Some(error))
         }
     };
     runs.push(RunOutput {
@@ -152,7 +154,8 @@ fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
         lane: job.lane,
         directory: directory.map(|directory| directory.path().to_owned()),
         verdict,
-        error,
+        detector: failure.as_ref().map(crate::run::RunError::detector),
+        error: failure.map(|error| error.to_string()),
     });
     exit
 }
@@ -180,6 +183,7 @@ fn run_one(job: &Job, keep: usize) -> Exit {
             let Unfinished { directory, error } = *unfinished;
             let exit = Exit::infrastructure(&error);
             crate::output::line(format_args!("verdict: none (infrastructure error)"));
+            crate::output::detail(format_args!("found by: {}", error.detector()));
             if let Some(directory) = directory {
                 show_place(&directory);
             }

@@ -68,6 +68,22 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Which call noticed: the start, the stop, or a request between them.
+    pub(crate) fn detector(&self) -> &'static str {
+        match self {
+            Self::NoAnswer { what, .. } | Self::Deadline { what, .. } | Self::Refused { what, .. } => {
+                match what.as_str() {
+                    what if what.contains("/start_profile") => "start",
+                    what if what.contains("/stop_profile") => "stop",
+                    _ => "request",
+                }
+            }
+            Self::Requests { .. } | Self::RealClient { .. } | Self::Malformed { .. } => "request",
+        }
+    }
+}
+
 /// Causes of refusals of the profiler's routes, with the issues where they were found.
 pub(crate) fn diagnosis(route: &str, status: u16, body: &str) -> String {
     const VLLM: &str = "https://github.com/vllm-project/vllm/issues/";

@@ -195,6 +195,25 @@ impl RunError {
         }
     }
 
+    /// Who noticed, in one word: what the matrix of faults names, and what stands beside the verdict.
+    #[must_use]
+    pub fn detector(&self) -> &'static str {
+        match self {
+            Self::Lane(_) => "lane",
+            Self::Plan(_) => "plan",
+            Self::Server(error) => error.detector(),
+            Self::Client(call) => call.error.detector(),
+            Self::NotQuiet { .. } => "quiet",
+            Self::Unhealthy { .. } => "health",
+            Self::NotEnded { .. } => "end",
+            Self::NoAssertion { .. } => "assertion",
+            Self::NoTrace { .. } | Self::NoWorker { .. } => "traces",
+            Self::BadTrace(_) => "reader",
+            Self::Leftovers { error, .. } => error.detector(),
+            Self::Ledger { .. } | Self::Directory { .. } | Self::Incomplete { .. } => "run_directory",
+        }
+    }
+
     pub(crate) fn directory(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::Directory { path: path.into(), reason: reason.to_string() }
     }

@@ -130,3 +130,23 @@ pub enum ServerError {
     #[error("interrupted")]
     Interrupted,
 }
+
+impl ServerError {
+    /// Who noticed, in one word.
+    pub(crate) fn detector(&self) -> &'static str {
+        match self {
+            Self::Exited { .. } if super::starter::is_taken(self) => "port",
+            Self::Exited { during, .. } if *during != super::readiness::BOOTING => "alive",
+            Self::NoPort(_) => "port",
+            Self::Spawn { .. }
+            | Self::Guard { .. }
+            | Self::Prepare { .. }
+            | Self::File { .. }
+            | Self::Exited { .. } => "boot",
+            Self::NotReady { .. } => "readiness",
+            Self::Taken { .. } | Self::Exposed { .. } | Self::Foreign { .. } => "identity",
+            Self::NoProfiler { .. } => "routes",
+            Self::Interrupted => "interrupt",
+        }
+    }
+}

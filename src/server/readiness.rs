@@ -16,6 +16,9 @@ use super::log;
 use super::port;
 use crate::procedure::Span;
 
+/// What goes on until the server is ready, as messages have it.
+pub(super) const BOOTING: &str = "while it booted";
+
 /// What a server must be to be ready.
 pub(super) struct Wanted<'a> {
     pub(super) deadline: Span,
@@ -52,7 +55,7 @@ pub(super) async fn wait(
     let client = http_client();
     let mut strangers = 0;
     loop {
-        instance.check_alive("while it booted")?;
+        instance.check_alive(BOOTING)?;
         let status = match look(instance, wanted, &client).await? {
             Look::Ready => return if wanted.profiled { check_route(instance) } else { Ok(()) },
             Look::NotYet(status) => {
@@ -122,7 +125,7 @@ async fn look(
         }
         Err(error) => return Ok(Look::NotYet(format!("/health: {error}"))),
     }
-    instance.check_alive("while it booted")?;
+    instance.check_alive(BOOTING)?;
     identify(port, &base, wanted, client).await
 }
 

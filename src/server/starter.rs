@@ -152,7 +152,7 @@ fn lost(error: &ServerError) -> String {
 }
 
 /// True when somebody else has the port: the server says so in its log, or the kernel does.
-fn is_taken(error: &ServerError) -> bool {
+pub(super) fn is_taken(error: &ServerError) -> bool {
     match error {
         ServerError::Taken { .. } => true,
         ServerError::Exited { log, .. } => {

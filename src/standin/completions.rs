@@ -1,6 +1,6 @@
 //! `POST /v1/completions`, plain and streaming. The text is empty: nothing is computed.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -221,6 +221,10 @@ fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool
     let chunks =
         stream::unfold((call, tokens, Rest::Tokens), move |(mut call, mut tokens, rest)| async move {
             let (text, rest) = match rest {
+                Rest::Tokens if call.generated == 2 && call.app.options.fault == Some(Fault::StreamCut) => {
+                    let broken = io::Error::new(io::ErrorKind::ConnectionReset, "--fault stream-cut");
+                    return Some((Err(broken), (call, tokens, Rest::Nothing)));
+                }
                 Rest::Tokens => {
                     let token = tokens.recv().await?;
                     call.generated += 1;
@@ -241,7 +245,7 @@ fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool
                 Rest::Done => ("[DONE]".to_owned(), Rest::Nothing),
                 Rest::Nothing => return None,
             };
-            let chunk = Ok::<_, Infallible>(Bytes::from(format!("data: {text}\n\n")));
+            let chunk = Ok::<_, io::Error>(Bytes::from(format!("data: {text}\n\n")));
             Some((chunk, (call, tokens, rest)))
         });
     let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];

@@ -49,7 +49,8 @@ impl Export {
             Some(Fault::MissingRank) => self.world_size - 1,
             _ => self.world_size,
         };
-        (0..missing).try_for_each(|rank| self.write_rank(rank))
+        (0..missing).try_for_each(|rank| self.write_rank(rank, 0))?;
+        if self.fault == Some(Fault::TwoTraces) { self.write_rank(0, 1_000) } else { Ok(()) }
     }
 
     fn file(&self, directory: &Path, stem: &str, serial: i64) -> PathBuf {
@@ -72,9 +73,10 @@ impl Export {
         self.write_table(&stem)
     }
 
-    fn write_rank(&self, rank: u32) -> io::Result<()> {
+    /// `later` is added to the serial number in the file's name.
+    fn write_rank(&self, rank: u32, later: i64) -> io::Result<()> {
         let stem = self.stem(rank);
-        let path = self.file(&self.worker_dir, &stem, self.window.1 + i64::from(rank));
+        let path = self.file(&self.worker_dir, &stem, self.window.1 + i64::from(rank) + later);
         if self.fault == Some(Fault::LateRank) && rank + 1 == self.world_size {
             std::thread::sleep(PAUSE);
         }
@@ -91,7 +93,7 @@ impl Export {
             steps: &steps,
             template: &VLLM_032_CPU,
             with_stack: self.config.torch_profiler_with_stack,
-            recompiles: self.fault == Some(Fault::Recompile),
+            fault: self.fault,
             trace_name: "tmpworker.json",
         };
         if self.through_tmpdir {

@@ -76,6 +76,28 @@ pub enum Fault {
     LateRank,
     /// The worker trace is half written for 1.5 seconds.
     SlowExport,
+    /// The trace ends before the last tenth of the load: nothing of it was recorded.
+    LostTail,
+    /// The prompt step says one context token more than was asked for.
+    WrongTokenCounts,
+    /// An empty batch is run between two decode steps.
+    ExtraIdle,
+    /// The worker writes a second trace of the same window.
+    TwoTraces,
+    /// The server's port is in use when it binds.
+    PortTaken,
+    /// A streamed answer breaks off behind its second token.
+    StreamCut,
+    /// One layer multiplies with `aten::mm` in place of `aten::addmm`.
+    ChangedOps,
+    /// Each decode step copies a tensor from the device to the host.
+    ExtraD2h,
+    /// Each decode step waits for the device.
+    ExtraSync,
+    /// Each decode step reads one element of a tensor.
+    ExtraItem,
+    /// The sampler draws at random in place of taking the largest.
+    SamplerSwap,
 }
 
 impl Fault {
@@ -83,5 +105,14 @@ impl Fault {
     #[must_use]
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Ranks without which the fault cannot show.
+    #[must_use]
+    pub fn ranks(self) -> u32 {
+        match self {
+            Self::MissingRank | Self::SkewedRank | Self::LateRank => 2,
+            _ => 1,
+        }
     }
 }

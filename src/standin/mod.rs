@@ -16,6 +16,7 @@ mod gaudi_trace;
 mod high_level;
 pub(crate) mod kin;
 mod latency;
+mod matrix;
 mod ops;
 mod options;
 mod profiler;
@@ -29,6 +30,7 @@ mod worker_trace;
 
 pub use dialect::Dialect;
 pub use fault::Fault;
+pub use matrix::{Expectation, MATRIX, matrix_lines, matrix_page};
 pub use options::StandinOptions;
 pub use server::{StandinError, run};
 pub use synth::{SynthOptions, synthesise};

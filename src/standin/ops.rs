@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::fault::Fault;
+
 /// One operator with the operators it calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Op {
@@ -108,6 +110,39 @@ pub(crate) fn place(forest: &[Op], start: i64, span: i64, into: &mut Vec<Placed>
 /// A parent takes at least as long as what it calls.
 fn weight(op: &Op) -> i64 {
     op.ns.max(op.calls.iter().map(weight).sum()).max(1)
+}
+
+/// What a fault makes of the operators of a step.
+pub(crate) fn spoil_step(ops: &mut Vec<Op>, fault: Fault, decodes: bool) {
+    let leaf = |name| Op { name, ns: 2_000, calls: Vec::new() };
+    match fault {
+        Fault::ChangedOps => {
+            let graph = ops.iter_mut().find(|op| op.name.starts_with("## Call CompiledFxGraph"));
+            if let Some(op) =
+                graph.and_then(|graph| graph.calls.iter_mut().rfind(|op| op.name == "aten::addmm"))
+            {
+                op.name = "aten::mm";
+            }
+        }
+        Fault::ExtraD2h if decodes => ops.push(leaf("Memcpy DtoH (Device -> Pageable)")),
+        Fault::ExtraSync if decodes => ops.push(leaf("cudaDeviceSynchronize")),
+        Fault::ExtraItem if decodes => {
+            ops.push(Op { calls: vec![leaf("aten::_local_scalar_dense")], ..leaf("aten::item") });
+        }
+        _ => {}
+    }
+}
+
+/// What a fault makes of the sampler: the operators that vLLM 0.32 runs without `temperature: 0`.
+pub(crate) fn spoil_sampler(ops: &mut [Op], fault: Fault) {
+    if fault != Fault::SamplerSwap {
+        return;
+    }
+    if let Some(op) = ops.iter_mut().find(|op| op.name == "_C::greedy_argmax") {
+        let leaf = |name| Op { name, ns: 2_000, calls: Vec::new() };
+        op.name = "_C::fused_gumbel_argmax";
+        op.calls = ["aten::randint", "aten::random_", "aten::div_"].map(leaf).to_vec();
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ pub struct StandinOptions {
     /// Fault to play
     #[arg(long, value_enum)]
     pub fault: Option<Fault>,
+    /// Print every fault with a procedure, the exit code of `tracegate run` and who must notice,
+    /// separated by tabs; serve nothing
+    #[arg(long)]
+    pub list_faults: bool,
     /// Model name, as for vLLM; nothing is loaded
     #[arg(long, default_value = "facebook/opt-125m")]
     pub model: String,

@@ -160,8 +160,39 @@ fn told(mut steps: Vec<Executed>, fault: Option<Fault>, epoch: i64) -> Vec<Execu
             steps[place - 1] = Executed { start: before.start, end: before.end, ..after };
             steps[place] = Executed { start: after.start, end: after.end, ..before };
         }
+        (Some(Fault::LostTail), _) => lose_tail(&mut steps),
+        (Some(Fault::WrongTokenCounts), _) => {
+            if let Some(prompt) = steps.iter_mut().find(|step| step.context_requests > 0) {
+                prompt.context_tokens += 1;
+            }
+        }
+        (Some(Fault::ExtraIdle), Some(place)) if place + 1 < steps.len() => {
+            let (start, end) = (steps[place].end, steps[place + 1].start);
+            let quarter = (end - start) / 4;
+            let idle = Executed {
+                context_requests: 0,
+                context_tokens: 0,
+                generation_requests: 0,
+                generation_tokens: 0,
+                start: start + quarter,
+                end: end - quarter,
+                ..steps[place]
+            };
+            steps.insert(place + 1, idle);
+        }
         (Some(Fault::MissingPrompt), _) => steps.retain(|step| step.context_requests == 0),
         _ => {}
     }
     steps
+}
+
+/// Drops what had not ended when nine tenths of the load were over.
+fn lose_tail(steps: &mut Vec<Executed>) {
+    let working = |step: &&Executed| !step.is_idle();
+    let first = steps.iter().find(working).map(|step| step.start);
+    let last = steps.iter().rfind(working).map(|step| step.end);
+    if let (Some(first), Some(last)) = (first, last) {
+        let kept = first + (last - first) / 10 * 9;
+        steps.retain(|step| step.end <= kept);
+    }
 }

@@ -107,6 +107,11 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         .await
         .map_err(|source| StandinError::Bind { port: options.port, source })?;
     let port = listener.local_addr()?.port();
+    if options.fault == Some(Fault::PortTaken) {
+        // The same port once more, while the first listener lives: the system's own refusal.
+        let again = TcpListener::bind((address, port)).await;
+        again.map_err(|source| StandinError::Bind { port, source })?;
+    }
     crate::output::line(format_args!(
         "tracegate stand-in {} (imitates; computes no text)",
         options.dialect.vllm_version()

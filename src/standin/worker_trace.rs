@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::dialect::Dialect;
 use super::engine::Executed;
 use super::event_writer::{EventWriter, Slice};
-use super::ops::{Placed, Template, place};
+use super::fault::Fault;
+use super::ops::{Placed, Template, place, spoil_sampler, spoil_step};
 
 /// Everything a rank's trace is made of. Times are nanoseconds on the Unix clock.
 pub(crate) struct WorkerTrace<'a> {
@@ -21,8 +22,8 @@ pub(crate) struct WorkerTrace<'a> {
     pub(crate) steps: &'a [Executed],
     pub(crate) template: &'a Template,
     pub(crate) with_stack: bool,
-    /// A compilation during the first decode step.
-    pub(crate) recompiles: bool,
+    /// What is wrong with the operators.
+    pub(crate) fault: Option<Fault>,
     pub(crate) trace_name: &'a str,
 }
 
@@ -123,7 +124,7 @@ impl WorkerTrace<'_> {
                 )?;
             }
             placed.clear();
-            if self.recompiles && number == 1 {
+            if self.fault == Some(Fault::Recompile) && number == 1 {
                 let compile = self.span("user_annotation", "compile_id=0/0", step.start + 1_000, 500_000);
                 writer.slice(compile, format_args!("\"External id\": 0,\"Record function id\": 0"))?;
             }
@@ -160,9 +161,15 @@ impl WorkerTrace<'_> {
             return place(&self.template.idle, start, span, placed);
         }
         let more_tokens = step.context_tokens > step.context_requests;
-        place(&self.template.step(more_tokens), start, span, placed);
+        let mut ops = self.template.step(more_tokens);
+        let mut sampler = self.template.sampler.clone();
+        if let Some(fault) = self.fault {
+            spoil_step(&mut ops, fault, step.context_requests == 0);
+            spoil_sampler(&mut sampler, fault);
+        }
+        place(&ops, start, span, placed);
         let gap = next.map_or(SAMPLER_NS, |next| next.start - step.end);
-        place(&self.template.sampler, step.end + gap / 10, SAMPLER_NS.min(gap / 2), placed);
+        place(&sampler, step.end + gap / 10, SAMPLER_NS.min(gap / 2), placed);
     }
 
     fn span<'n>(&self, cat: &'n str, name: &'n str, start: i64, duration: i64) -> Slice<'n> {

@@ -1,0 +1,143 @@
+//! The matrix of faults and detectors: which run each fault is played in, how that must end, and who must
+//! notice. The one table behind `--list-faults`, `tests/matrix.rs` and `docs/faults.md`.
+
+use clap::ValueEnum;
+
+use super::fault::Fault;
+
+/// What a fault must lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Expectation {
+    /// The fault.
+    pub fault: Fault,
+    /// The procedure that it is played in.
+    pub procedure: &'static str,
+    /// Exit code of `tracegate run PROCEDURE --fault NAME`.
+    pub exit: u8,
+    /// Who must notice: a check, `snapshot`, or the part of a run that gave up; `none` for what a run
+    /// has to bear.
+    pub detector: &'static str,
+    /// Checks that are bound to fail as well, because they read the same fact. Nobody else may.
+    pub also: &'static [&'static str],
+}
+
+const SINGLE: &str = "async_single_request";
+const MULTIPLE: &str = "async_multiple_requests";
+
+const fn row(fault: Fault, exit: u8, detector: &'static str) -> Expectation {
+    Expectation { fault, procedure: SINGLE, exit, detector, also: &[] }
+}
+
+const fn with(row: Expectation, also: &'static [&'static str]) -> Expectation {
+    Expectation { also, ..row }
+}
+
+/// Every fault of the stand-in, once.
+pub const MATRIX: &[Expectation] = &[
+    with(row(Fault::DropDecode, 1, "ledger"), &["order"]),
+    with(row(Fault::DuplicateStep, 1, "ledger"), &["order", "gaps"]),
+    with(row(Fault::MissingPrompt, 1, "presence"), &["order", "ledger"]),
+    row(Fault::ReorderSteps, 1, "order"),
+    with(row(Fault::LostTail, 1, "ledger"), &["order"]),
+    row(Fault::WrongTokenCounts, 1, "ledger"),
+    row(Fault::LongGaps, 1, "gaps"),
+    row(Fault::Recompile, 1, "recompiles"),
+    row(Fault::MissingRank, 1, "ranks"),
+    row(Fault::TwoTraces, 1, "ranks"),
+    row(Fault::SkewedRank, 1, "agreement"),
+    row(Fault::TruncatedTrace, 3, "reader"),
+    row(Fault::InvalidJson, 3, "reader"),
+    row(Fault::EmptyTrace, 3, "reader"),
+    row(Fault::FrontendOnly, 3, "traces"),
+    row(Fault::NoTrace, 3, "traces"),
+    row(Fault::NeverHealthy, 3, "readiness"),
+    row(Fault::ExitDuringBoot, 3, "boot"),
+    row(Fault::PortTaken, 3, "port"),
+    row(Fault::WrongModel, 3, "identity"),
+    row(Fault::WrongVersion, 3, "identity"),
+    row(Fault::NoProfileRoutes, 3, "routes"),
+    row(Fault::AlreadyActive, 3, "start"),
+    row(Fault::StartFails, 3, "start"),
+    row(Fault::ProfilerNotEnabled, 3, "start"),
+    row(Fault::OldSignature, 3, "start"),
+    row(Fault::RequestFails, 3, "request"),
+    row(Fault::RequestHangs, 3, "request"),
+    Expectation { procedure: MULTIPLE, ..row(Fault::StreamCut, 3, "request") },
+    row(Fault::CrashInLoad, 3, "alive"),
+    row(Fault::NeverQuiet, 3, "quiet"),
+    row(Fault::StopFails, 3, "stop"),
+    row(Fault::StopHangs, 3, "stop"),
+    row(Fault::CrashOnStop, 3, "alive"),
+    row(Fault::UnhealthyAfterStop, 3, "health"),
+    row(Fault::SlowStop, 0, "none"),
+    row(Fault::AsyncExport, 0, "none"),
+    row(Fault::LateRank, 0, "none"),
+    row(Fault::SlowExport, 0, "none"),
+];
+
+/// One line a fault: fault, procedure, exit code, detector, separated by tabs.
+#[must_use]
+pub fn matrix_lines() -> String {
+    let line = |row: &Expectation| {
+        format!("{}\t{}\t{}\t{}\n", row.fault.name(), row.procedure, row.exit, row.detector)
+    };
+    MATRIX.iter().map(line).collect()
+}
+
+/// The contents of `docs/faults.md`.
+#[must_use]
+pub fn matrix_page() -> String {
+    let mut page = String::from(HEAD);
+    for row in MATRIX {
+        let help = row.fault.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        let also = if row.also.is_empty() { "-".to_owned() } else { row.also.join(", ") };
+        page += &format!(
+            "| `{}` | {} | {} | {} | {} | {also} |\n",
+            row.fault.name(),
+            help.unwrap_or_default().trim_end_matches('.'),
+            row.procedure,
+            row.exit,
+            row.detector
+        );
+    }
+    page
+}
+
+const HEAD: &str = "# Faults and who notices them
+
+The stand-in can play each of these faults (`tracegate run PROCEDURE --fault NAME`).
+This shows that the harness notices them. It shows nothing about vLLM.
+
+This page is made from the table in `src/standin/matrix.rs`, which `tests/matrix.rs` runs row by row: the exit code
+must be the one of the row, the detector must speak, and no check may fail that the row does not name.
+`tracegate standin --list-faults` prints the same table.
+
+A detector is a check of the verdict, `snapshot` (the comparison with the reviewed text), or the part of a run that
+gave up (exit code 3, `found by:` in the output). `none` means that a run must bear the fault and pass.
+Faults of one rank among others are played with two ranks.
+
+| fault | what happens | procedure | exit code | detector | fails as well |
+| --- | --- | --- | ---: | --- | --- |
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_one_row() {
+        // A run does not compare with the reviewed text, and only that can notice these.
+        let by_snapshot = [
+            Fault::ExtraIdle,
+            Fault::ChangedOps,
+            Fault::ExtraD2h,
+            Fault::ExtraSync,
+            Fault::ExtraItem,
+            Fault::SamplerSwap,
+        ];
+        for fault in Fault::value_variants() {
+            let rows = MATRIX.iter().filter(|row| row.fault == *fault).count();
+            assert_eq!(rows, usize::from(!by_snapshot.contains(fault)), "{}", fault.name());
+        }
+    }
+}
