@@ -56,7 +56,10 @@ fn ranks_are_seen_together() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(" steps on each, largest skew 0 ns"), "{said}");
     assert!(said.contains(" steps on each of 8 ranks"), "{said}");
-    let traces = directory.path().join("standin/async_multiple_requests-1/traces");
+    let run = directory.path().join("standin/async_multiple_requests-1");
+    let observed = std::fs::read_to_string(run.join("observed.snap")).unwrap();
+    assert!(observed.contains("\n[ranks 0 1 2 3 4 5 6 7]\nevidence annotation\n"), "{observed}");
+    let traces = run.join("traces");
     let output = tracegate().arg("inspect").arg(traces).output().unwrap();
     assert!(text(&output.stdout).contains("8 ranks  the same "));
 }

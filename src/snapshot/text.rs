@@ -19,15 +19,26 @@ pub fn snapshot_text(decided: &Decided) -> String {
         ledger.requests.len(),
         ledger.output_tokens()
     );
+    // Ranks that ran the same stand together: a reviewer reads it once.
+    let mut sections: Vec<(Vec<String>, String)> = Vec::new();
     for trace in decided.workers() {
-        write_rank(&mut text, trace, decided);
+        let rank = trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
+        let mut section = String::new();
+        write_rank(&mut section, trace, decided);
+        match sections.iter_mut().find(|(_, known)| *known == section) {
+            Some((ranks, _)) => ranks.push(rank),
+            None => sections.push((vec![rank], section)),
+        }
+    }
+    for (ranks, section) in sections {
+        let word = if ranks.len() == 1 { "rank" } else { "ranks" };
+        let _ = write!(text, "\n[{word} {}]\n{section}", ranks.join(" "));
     }
     text
 }
 
 fn write_rank(text: &mut String, trace: &Trace, decided: &Decided) {
-    let rank = trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
-    let _ = write!(text, "\n[rank {rank}]\nevidence {}\n", trace.evidence.name());
+    let _ = writeln!(text, "evidence {}", trace.evidence.name());
     // One request makes one sequence. Several may be batched in more than one way: then the text
     // holds what every way has in common, and the checks hold the rest.
     if decided.ledger.requests.len() == 1 {
