@@ -491,3 +491,10 @@ fn the_event_behind_the_damage_is_read() {
         assert_eq!(trace.problems[0].code, DefectKind::BrokenEvent, "{damage}");
     }
 }
+
+/// Found by a reader: a forward slice in a form that is not known was passed over without a word.
+#[test]
+fn a_forward_slice_that_cannot_be_read_is_said() {
+    let slice = r#"{"ph":"X","name":"model_forward_bs4_seq1_ctx2","pid":1,"tid":3,"ts":10,"dur":2}"#;
+    expect(&object(slice), 1, 0, &["unreadable_annotation x1"]);
+}

@@ -136,3 +136,12 @@ fn doctor_sees_an_output_directory_that_cannot_be_written() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stdout).contains("MISSING  output directory"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_package_assumed_twice_is_a_usage_error() {
+    let arguments =
+        ["plan", "async_multiple_requests", "--lane", "gaudi", "--assume", "vllm=0.32.0,vllm=0.9"];
+    let output = tracegate().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--assume names vllm twice"));
+}

@@ -201,6 +201,13 @@ struct VerdictOutput<'a> {
 impl Verdict {
     fn run(self, path: &Path) -> Result<Exit, HistoryError> {
         let mut history = read(path)?;
+        let mut known: Vec<String> = history
+            .nights
+            .iter()
+            .map(|night| format!("{}/{} of {}", night.lane, night.procedure, night.night))
+            .collect();
+        known.sort();
+        known.dedup();
         history.nights.retain(|night| {
             self.lane.as_ref().is_none_or(|lane| *lane == night.lane)
                 && self.procedure.as_ref().is_none_or(|name| *name == night.procedure)
@@ -209,11 +216,13 @@ impl Verdict {
         if judged.series.is_empty()
             && (self.night.is_some() || self.lane.is_some() || self.procedure.is_some())
         {
-            let newest = history.nights.iter().map(|night| night.night.as_str()).max().unwrap_or("none");
+            let asked = [("night", &self.night), ("lane", &self.lane), ("procedure", &self.procedure)];
+            let asked = asked.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+            let listed = known.iter().rev().take(8).cloned().collect::<Vec<_>>().join(", ");
             return Err(HistoryError::NoMatch {
                 path: path.to_owned(),
-                wanted: format!("night {}, with the given lane and procedure", judged.night),
-                known: format!("as newest night of these: {newest}"),
+                wanted: asked.collect::<Vec<_>>().join(", "),
+                known: if known.is_empty() { "no nights".to_owned() } else { listed },
             });
         }
         match self.format {

@@ -54,6 +54,12 @@ impl PlanVerb {
         if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
             procedure.load.client = client;
         }
+        let twice = |(place, (package, _)): (usize, &(String, String))| {
+            self.assume.iter().take(place).any(|(other, _)| other == package).then(|| package.clone())
+        };
+        if let Some(package) = self.assume.iter().enumerate().find_map(twice) {
+            return Exit::usage(&format!("--assume names {package} twice"));
+        }
         let site = if self.assume.is_empty() {
             match lane::probe_as(self.lane, procedure.dialect) {
                 Ok(site) => site,

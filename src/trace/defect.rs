@@ -68,7 +68,7 @@ pub enum DefectKind {
     ByteOrderMark,
     /// There are no events in the file.
     NoEvents,
-    /// A name that begins as a step annotation and is none: the step is not counted.
+    /// A name that begins as a step annotation or a forward slice and is none: the step is not counted.
     UnreadableAnnotation,
     /// Phases outside the profiler's window: the Gaudi plugin writes what it recorded since boot.
     OutsideWindow,

@@ -99,11 +99,12 @@ impl Name {
     fn new(raw: &[u8], (offset, index): (u64, u64)) -> Self {
         let (text, flaw) = decode(raw);
         let role = Role::of(&text);
-        let flaw = if role == Role::Other && Annotation::is_meant(raw) {
-            Some(DefectKind::UnreadableAnnotation)
-        } else {
-            flaw
-        };
+        let flaw =
+            if role == Role::Other && (Annotation::is_meant(raw) || raw.starts_with(b"model_forward_bs")) {
+                Some(DefectKind::UnreadableAnnotation)
+            } else {
+                flaw
+            };
         Self {
             text: text.into(),
             raw: raw.into(),
