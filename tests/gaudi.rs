@@ -5,60 +5,29 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::{root, text, tracegate};
 
-/// A directory with the three programs. Each appends what it was called with to `calls`; Python
-/// becomes the stand-in of the dialect that the plugin's variables ask for.
+/// A directory with copies of the three programs in `tests/gaudi/bin`, and the binary under test beside
+/// them.
 struct Machine {
     directory: tempfile::TempDir,
 }
 
 impl Machine {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let machine = Self { directory };
-        machine.program(
-            "hl-smi",
-            "echo '| HL-SMI Version: 1.23.0   Driver Version: 1.23.0-abc |'\necho '| 0 HL-325L N/A |'",
-        );
-        machine.program(
-            "hl-prof-config",
-            "mkdir -p \"$HOME/.habana\" && echo '{}' > \"$HOME/.habana/prof_config.json\"",
-        );
+        let machine = Self { directory: tempfile::tempdir().unwrap() };
+        for name in ["hl-smi", "hl-prof-config", "python3"] {
+            std::fs::copy(root().join("tests/gaudi/bin").join(name), machine.path().join(name)).unwrap();
+        }
         let binary = assert_cmd::cargo::cargo_bin("tracegate");
-        let python = format!(
-            r#"case "$1" in
--c) printf 'vllm 0.32.0\nvllm-gaudi 0.21.0\ntorch 2.9.0\n'; exit 0 ;;
-esac
-dialect=gaudi-stack
-[ "$VLLM_PROFILER_ENABLED" = full ] && dialect=gaudi-full
-[ "$VLLM_PROFILER_ENABLED" = true ] && dialect=gaudi-high-level
-[ -n "$VLLM_PT_PROFILE" ] && dialect=gaudi-pt-profile
-case "$1" in
--m) shift 2; exec '{0}' standin --dialect $dialect "$@" ;;
-*) exec '{0}' standin --dialect $dialect --script "$1" ;;
-esac"#,
-            binary.display()
-        );
-        machine.program("python3", &python);
+        std::os::unix::fs::symlink(binary, machine.path().join("tracegate")).unwrap();
         machine
     }
 
     fn path(&self) -> &Path {
         self.directory.path()
-    }
-
-    fn program(&self, name: &str, body: &str) {
-        let file = self.path().join(name);
-        let record = self.path().join("calls");
-        let variables = "env | grep -E '^(VLLM|HABANA|HOME=)' | sort | tr '\\n' ' '";
-        let script =
-            format!("#!/bin/sh\necho \"{name} $* :: $({variables})\" >> '{}'\n{body}\n", record.display());
-        std::fs::write(&file, script).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Runs a procedure on the lane; returns the exit code, what was said, and the run directory.
@@ -213,7 +182,7 @@ fn without_the_hardware_it_says_what_to_install() {
 #[test]
 fn a_driver_that_does_not_answer_is_told_from_one_that_is_missing() {
     let machine = Machine::new();
-    machine.program("hl-smi", "exit 9");
+    std::fs::write(machine.path().join("hl-smi"), "#!/bin/sh\nexit 9\n").unwrap();
     let (code, said, _) = machine.run("async_single_request");
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("hl-smi ended with exit status: 9: the driver does not answer"), "{said}");

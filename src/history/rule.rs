@@ -43,7 +43,7 @@ pub enum State {
 }
 
 /// A metric in one night, with the numbers that decided.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judged {
     /// What is said.
     pub state: State,
@@ -62,6 +62,7 @@ pub struct Judged {
     /// The least change of three nights that would be called one.
     pub least_change: f64,
     /// Index of the first night that was worse, of a regression still in force.
+    #[serde(skip)]
     pub confirmed: Option<usize>,
 }
 

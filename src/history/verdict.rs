@@ -64,24 +64,11 @@ pub struct MetricVerdict {
     pub unit: String,
     /// Which way is better.
     pub dir: Direction,
-    /// What is said.
-    pub state: State,
     /// Tonight's median.
     pub tonight: f64,
-    /// Median of the baseline.
-    pub before: f64,
-    /// Median of the last three nights.
-    pub after: f64,
-    /// By how much `after` is worse, as a fraction.
-    pub worse: f64,
-    /// One-sided exact p.
-    pub p: f64,
-    /// After Holm's correction.
-    pub p_holm: f64,
-    /// Noise of one night, as a fraction.
-    pub noise: f64,
-    /// The minimum detectable change, as a fraction.
-    pub least_change: f64,
+    /// What is said, with the numbers that decided.
+    #[serde(flatten)]
+    pub judged: Judged,
     /// First night that was worse, of a regression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
@@ -179,7 +166,7 @@ fn of_series(series: &Series, past: &[Series]) -> SeriesVerdict {
     let (metrics, mut notes) = timings(series, nights, &tonight);
     let mut failures: Vec<String> = tonight.failures.iter().cloned().collect();
     failures.extend(tonight.errors.iter().map(|error| format!("infrastructure error: {error}")));
-    let timing = metrics.iter().map(|metric| metric.state).max();
+    let timing = metrics.iter().map(|metric| metric.judged.state).max();
     let state = if tonight.n_reps == 0 {
         Overall::Infrastructure
     } else if !tonight.failures.is_empty() {
@@ -300,15 +287,8 @@ fn describe(
         name: name.to_owned(),
         unit,
         dir,
-        state: judged.state,
         tonight: *values.last()?,
-        before: judged.before,
-        after: judged.after,
-        worse: judged.worse,
-        p: judged.p,
-        p_holm: judged.p_holm,
-        noise: judged.noise,
-        least_change: judged.least_change,
+        judged: judged.clone(),
         since: since.and_then(|first| Some(timed.get(first)?.night.clone())),
         changed,
         dated,

@@ -2,12 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
 use super::name::Lane;
-use super::site::Site;
+use super::site::{Driver, Site};
 use super::{gaudi, probe, setup, vllm_cpu};
 use crate::plan::refuse_broken;
 
@@ -181,17 +180,11 @@ fn gaudi_parts() -> Vec<Finding> {
     findings
 }
 
-/// `hl-smi` ends with an error where the driver does not answer. Its output was never seen by the
-/// authors, so it is not read.
-fn driver(hl_smi: &PathBuf) -> Finding {
-    let ended =
-        Command::new(hl_smi).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match ended {
-        Ok(status) if status.success() => present("driver", "hl-smi answers"),
-        Ok(status) => {
-            missing("driver", format!("hl-smi ended with {status}"), "load the driver; see docs.habana.ai")
-        }
-        Err(error) => missing("driver", format!("hl-smi cannot be run: {error}"), "repair the installation"),
+fn driver(hl_smi: &Path) -> Finding {
+    match Driver::ask(hl_smi) {
+        Ok(Driver { version: Some(version), .. }) => present("driver", version),
+        Ok(Driver { version: None, .. }) => present("driver", "hl-smi answers"),
+        Err(reason) => missing("driver", reason, "load the driver; see docs.habana.ai"),
     }
 }
 

@@ -12,4 +12,4 @@ pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
 pub(crate) use model::RUN;
 pub use model::{Adaptation, BenchCommand, Command, Course, Expected, Plan, PortSource};
-pub(crate) use script::{PLACES, REQUESTS};
+pub(crate) use script::{PLACES, REQUESTS, keywords_of};

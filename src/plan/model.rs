@@ -84,6 +84,13 @@ pub enum Course {
     WarmUpStep,
 }
 
+impl Course {
+    /// The process profiles by itself and ends; nothing is sent to it.
+    pub(crate) fn ends_by_itself(self) -> bool {
+        matches!(self, Self::Script | Self::WarmUpStep)
+    }
+}
+
 /// How the server's port comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -82,6 +82,17 @@ impl Builder<'_> {
     }
 }
 
+/// The keyword arguments of `LLM` in a script of this crate.
+pub(crate) fn keywords_of(script: &str) -> Option<Map<String, Value>> {
+    let literal = script.lines().find_map(|line| line.strip_prefix(PLACES))?;
+    let places: String = serde_json::from_str(literal).ok()?;
+    let mut places: Map<String, Value> = serde_json::from_str(&places).ok()?;
+    match places.remove("llm")? {
+        Value::Object(keywords) => Some(keywords),
+        _ => None,
+    }
+}
+
 /// `--max-model-len 256 --enforce-eager` as keyword arguments of `LLM`.
 fn keywords(flags: &[String]) -> Map<String, Value> {
     let mut keywords = Map::new();

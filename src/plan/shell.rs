@@ -35,7 +35,7 @@ impl Plan {
         for command in &self.prepare {
             script += &format!("{}\n\n", variable(command));
         }
-        if matches!(self.course, Course::Script | Course::WarmUpStep) {
+        if self.course.ends_by_itself() {
             return script + &self.ending_script();
         }
         script += &format!(

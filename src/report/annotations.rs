@@ -33,7 +33,7 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
         let file =
             snapshots.map(|root| root.join(&series.key.lane).join(format!("{}.snap", series.key.procedure)));
         let at = file.as_deref().filter(|file| file.is_file()).map(|file| (file, 1));
-        let regressed = series.metrics.iter().filter(|metric| metric.state == State::Regressed);
+        let regressed = series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed);
         all.extend(regressed.map(|metric| (3, line(at, &format!("{name}: regressed"), &sentence(metric)))));
     }
     all.sort_by_key(|(severity, _)| *severity);

@@ -63,13 +63,13 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
 }
 
 fn of_metric(metric: &MetricVerdict) -> Option<String> {
-    match metric.state {
+    match metric.judged.state {
         State::Regressed | State::Improved => Some(nights::sentence(metric)),
         State::Suspect => Some(format!(
             "{} is suspect tonight: {} after {}",
             nights::title(&metric.name),
             nights::amount(metric.tonight, &metric.unit),
-            nights::amount(metric.before, &metric.unit)
+            nights::amount(metric.judged.before, &metric.unit)
         )),
         State::Insufficient | State::Ok => None,
     }

@@ -45,10 +45,10 @@ pub(crate) fn inspect_markdown(traces: &[Trace]) -> String {
         text += &steps(trace);
         for problem in &trace.problems {
             text += &format!(
-                "- problem `{}` ×{} at byte {}: `{}`\n",
+                "- problem `{}` ×{}{}: `{}`\n",
                 problem.code.code(),
                 problem.count,
-                problem.offset,
+                problem.place(),
                 code(&problem.detail)
             );
         }

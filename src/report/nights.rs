@@ -18,8 +18,8 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
 /// `the decode to decode gap (p50) grew by 12.0 % on 2026-10-20`.
 pub(crate) fn sentence(metric: &MetricVerdict) -> String {
     let change = match metric.dir {
-        Direction::Lower => metric.worse,
-        Direction::Higher => -metric.worse,
+        Direction::Lower => metric.judged.worse,
+        Direction::Higher => -metric.judged.worse,
     };
     let verb = if change >= 0.0 { "grew" } else { "shrank" };
     let on = metric.since.as_ref().map_or_else(String::new, |night| format!(" on {night}"));
@@ -95,16 +95,16 @@ fn series_text(series: &SeriesVerdict) -> String {
 
 fn metric_text(metric: &MetricVerdict) -> String {
     let shown = |value| amount(value, &metric.unit);
-    let mut text = format!("  {:<12} {}", word(metric.state), metric.name);
-    match metric.state {
+    let mut text = format!("  {:<12} {}", word(metric.judged.state), metric.name);
+    match metric.judged.state {
         State::Insufficient => text += &format!(": tonight {}\n", shown(metric.tonight)),
         State::Ok | State::Suspect => {
             text += &format!(
                 ": tonight {}, before {}; detectable from {:.1} %, noise {:.1} %\n",
                 shown(metric.tonight),
-                shown(metric.before),
-                100.0 * metric.least_change,
-                100.0 * metric.noise
+                shown(metric.judged.before),
+                100.0 * metric.judged.least_change,
+                100.0 * metric.judged.noise
             );
         }
         State::Regressed | State::Improved => {
@@ -112,13 +112,13 @@ fn metric_text(metric: &MetricVerdict) -> String {
                 ": {}\n{:15}{} -> {}, tonight {}; p {:.4}, after Holm {:.4}; detectable from {:.1} %, noise {:.1} %\n",
                 sentence(metric),
                 "",
-                shown(metric.before),
-                shown(metric.after),
+                shown(metric.judged.before),
+                shown(metric.judged.after),
                 shown(metric.tonight),
-                metric.p,
-                metric.p_holm,
-                100.0 * metric.least_change,
-                100.0 * metric.noise
+                metric.judged.p,
+                metric.judged.p_holm,
+                100.0 * metric.judged.least_change,
+                100.0 * metric.judged.noise
             );
         }
     }
@@ -126,7 +126,7 @@ fn metric_text(metric: &MetricVerdict) -> String {
         text +=
             &format!("{:15}changed that night: {} {} -> {}\n", "", change.what, change.before, change.after);
     }
-    if !metric.dated.is_empty() && metric.state != State::Ok {
+    if !metric.dated.is_empty() && metric.judged.state != State::Ok {
         text += &format!("{:15}E-divisive dates changes to: {}\n", "", metric.dated.join(", "));
     }
     text
@@ -150,7 +150,7 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
         text += "The lane standin is an imitation: its results prove the harness, never vLLM.\n\n";
     }
     for series in by_urgency(verdicts) {
-        for metric in series.metrics.iter().filter(|metric| metric.state == State::Regressed) {
+        for metric in series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed) {
             text += &format!(
                 "- **{}/{}**: {}",
                 cell(&series.key.lane),
@@ -187,15 +187,19 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
             text += &format!("{front} {} | | | | | | |\n", series.state.name());
         }
         for metric in &series.metrics {
-            let change = if metric.before > 0.0 { 100.0 * (metric.after / metric.before - 1.0) } else { 0.0 };
+            let change = if metric.judged.before > 0.0 {
+                100.0 * (metric.judged.after / metric.judged.before - 1.0)
+            } else {
+                0.0
+            };
             text += &format!(
                 "{front} {} | {} | {} | {} | {change:+.1} % | {:.1} % | {:.4} |\n",
-                word(metric.state),
+                word(metric.judged.state),
                 cell(&metric.name),
-                amount(metric.before, &metric.unit),
+                amount(metric.judged.before, &metric.unit),
                 amount(metric.tonight, &metric.unit),
-                100.0 * metric.least_change,
-                metric.p_holm
+                100.0 * metric.judged.least_change,
+                metric.judged.p_holm
             );
         }
     }

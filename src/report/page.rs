@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use similar::TextDiff;
-
 use super::headline::headline;
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData, committed};
 use crate::check::{Decided, decide};
@@ -111,7 +109,8 @@ impl Reported {
     pub(crate) fn snapshot_difference(&self, snapshots: Option<&Path>) -> Option<String> {
         let decided = self.decided.as_ref().ok()?;
         let reviewed = committed(&self.committed(snapshots)?)?;
-        difference(&reviewed, &crate::snapshot::snapshot_text(decided))
+        let observed = crate::snapshot::snapshot_text(decided);
+        (reviewed.trim_end() != observed.trim_end()).then(|| crate::snapshot::unified(&reviewed, &observed))
     }
 
     fn snapshot(&self, decided: &Decided, snapshots: Option<&Path>) -> SnapshotData {
@@ -121,18 +120,6 @@ impl Reported {
             observed: crate::snapshot::snapshot_text(decided),
         }
     }
-}
-
-/// The unified difference of two snapshot texts; nothing where they say the same.
-fn difference(committed: &str, observed: &str) -> Option<String> {
-    let (committed, observed) = (format!("{}\n", committed.trim_end()), format!("{}\n", observed.trim_end()));
-    (committed != observed).then(|| {
-        TextDiff::from_lines(&committed, &observed)
-            .unified_diff()
-            .context_radius(3)
-            .header("committed", "observed")
-            .to_string()
-    })
 }
 
 fn plan_data(plan: &Plan, record: &RunRecord) -> PlanData {

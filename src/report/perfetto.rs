@@ -40,7 +40,7 @@ pub(crate) struct View {
 
 /// The largest step gap with as much again on both sides; nothing where there is none.
 pub(crate) fn worst_gap(trace: &Trace) -> Option<View> {
-    let origin = trace.lane.as_ref()?.origin.as_ns();
+    let origin = trace.origin?.as_ns();
     let step = trace.steps.iter().filter(|step| step.gap_ns.is_some()).max_by_key(|step| step.gap_ns)?;
     let gap = step.gap_ns?.as_ns().max(1);
     let begins = origin + step.start_ns.as_ns();

@@ -77,11 +77,10 @@ fn summary(trace: &Trace, arrivals: &[Arrivals]) -> String {
     }
     for problem in &trace.problems {
         text += &format!(
-            "problem {} x{}, first at byte {} {}: {}\n",
+            "problem {} x{}{}: {}\n",
             problem.code.code(),
             problem.count,
-            problem.offset,
-            problem.code.offset_in(),
+            problem.place(),
             crate::text::inert(&problem.detail, 200)
         );
     }

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use super::execute::Run;
+use super::patience::told;
 use super::record::Phase;
 use crate::plan::Course;
 use crate::procedure::Span;
@@ -17,8 +17,6 @@ use crate::trace::trace_files;
 
 /// What a server of the Gaudi plugin says when it ends by design.
 const INTENDED: &str = "Finished profiling";
-/// Time between two progress lines.
-const TELL: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
     /// Runs the command to its end and judges how it ended. Its traces are then in `traces`.
@@ -44,24 +42,14 @@ impl Run<'_> {
     async fn watch(&self, guarded: &mut Guarded, log: &Path) -> Result<ExitStatus, RunError> {
         let deadlines = &self.plan.deadlines;
         let limit = Span(deadlines.boot.0 + deadlines.request.0 + deadlines.stop.0);
-        let begun = Instant::now();
-        loop {
-            match tokio::time::timeout(TELL, guarded.ended()).await {
-                Ok(Ok(status)) => return Ok(status),
-                Ok(Err(reason)) => {
-                    let log = log::tail(log);
-                    return Err(
-                        ServerError::Exited { during: "while it profiled", status: reason, log }.into()
-                    );
-                }
-                Err(_) => {}
+        let waiting = self.waiting("while it profiled", Phase::Boot, limit);
+        match told(&waiting, log, tokio::time::timeout(limit.0, guarded.ended())).await {
+            Ok(Ok(status)) => Ok(status),
+            Ok(Err(status)) => {
+                let (during, log) = (waiting.during, log::tail(log));
+                Err(ServerError::Exited { during, status, log }.into())
             }
-            let tail = log::tail(log);
-            let last = tail.lines.last().cloned().unwrap_or_else(|| "nothing was printed yet".to_owned());
-            (self.tell)(Phase::Boot, &last);
-            if begun.elapsed() >= limit.0 {
-                return Err(RunError::NotEnded { waited: limit, log: tail });
-            }
+            Err(_) => Err(RunError::NotEnded { waited: limit, log: log::tail(log) }),
         }
     }
 

@@ -63,7 +63,7 @@ impl Run<'_> {
     async fn whole(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Prepare)?;
         self.prepare().await?;
-        if matches!(self.plan.course, Course::Script | Course::WarmUpStep) {
+        if self.plan.course.ends_by_itself() {
             self.until_its_end().await?;
             return self.traces_of_an_end().await;
         }

@@ -55,7 +55,7 @@ fn wait() {
             let first = HEARD.get().is_some_and(|sender| {
                 sender.send_if_modified(|heard| heard.is_none() && heard.replace(number).is_none())
             });
-            // A second signal means now. Servers end with the threads that started them.
+            // A second signal means now. The guards end what is left.
             if !first || ACTIVE.load(Ordering::SeqCst) == 0 {
                 std::process::exit(128 + number);
             }

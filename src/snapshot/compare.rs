@@ -42,7 +42,8 @@ pub(crate) fn compare(directory: &Path, name: &str, description: &str, text: &st
     ))
 }
 
-fn unified(committed: &str, observed: &str) -> String {
+/// The unified difference of two snapshot texts.
+pub(crate) fn unified(committed: &str, observed: &str) -> String {
     let (committed, observed) = (format!("{}\n", committed.trim_end()), format!("{}\n", observed.trim_end()));
     TextDiff::from_lines(&committed, &observed)
         .unified_diff()

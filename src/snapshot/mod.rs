@@ -3,5 +3,5 @@
 mod compare;
 mod text;
 
-pub(crate) use compare::{Compared, compare};
+pub(crate) use compare::{Compared, compare, unified};
 pub use text::snapshot_text;

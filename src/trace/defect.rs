@@ -120,10 +120,25 @@ impl DefectKind {
         }
     }
 
+    /// True for what is seen only when all steps are known: it has no place in the file.
+    fn has_no_place(self) -> bool {
+        matches!(self, Self::AmbiguousAnnotation | Self::OutsideWindow | Self::OverlappingSlices)
+    }
+
     /// The code in machine-readable output, such as `truncated_gzip`.
     #[must_use]
     pub fn code(self) -> String {
         serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+impl Problem {
+    /// `, first at byte 9 of the text`, or nothing for what has no place.
+    pub(crate) fn place(&self) -> String {
+        if self.code.has_no_place() {
+            return String::new();
+        }
+        format!(", first at byte {} {}", self.offset, self.code.offset_in())
     }
 }
 

@@ -15,15 +15,6 @@ use super::scan::RawEvent;
 use super::step::{Step, StepKind};
 use crate::time::Nanos;
 
-/// Where a trace's steps lie on its own clock, and in which lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StepLane {
-    /// Start of the first step.
-    pub(crate) origin: Nanos,
-    /// pid and tid of the worker's thread.
-    pub(crate) lane: LaneKey,
-}
-
 /// A gap and the frames that filled it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedGap {
@@ -60,14 +51,14 @@ const MOST_FRAMES: usize = 200_000;
 /// Empty when the trace has no gaps; without Python stacks all time is unexplained.
 #[must_use]
 pub fn explain_gaps(path: &Path, trace: &Trace, count: usize) -> Vec<ExplainedGap> {
-    let Some(place) = &trace.lane else { return Vec::new() };
-    let mut windows = windows(&trace.steps, place.origin);
+    let (Some(origin), Some(lane)) = (trace.origin, &trace.lane) else { return Vec::new() };
+    let mut windows = windows(&trace.steps, origin);
     windows.sort_by_key(|window| std::cmp::Reverse(window.end - window.start));
     windows.truncate(count);
     if windows.is_empty() {
         return Vec::new();
     }
-    let mut frames = Frames { lane: &place.lane, windows };
+    let mut frames = Frames { lane, windows };
     read_file(path, &mut frames);
     frames.windows.into_iter().map(Window::explain).collect()
 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
-use super::explain::StepLane;
 use super::file_name::{FileName, is_trace_name};
 use super::pairs::LaneKey;
 use super::read::read_file;
@@ -89,9 +88,10 @@ pub struct Trace {
     pub problems: Vec<Problem>,
     /// Nanoseconds from the epoch to the first step, where the file has a base time.
     pub epoch_ns: Option<i64>,
-    /// Where the steps lie in the file, for a second pass.
+    /// pid and tid of the worker's thread, for a second pass; not known where no frame or annotation
+    /// tells the steps.
     #[serde(skip)]
-    pub(crate) lane: Option<StepLane>,
+    pub(crate) lane: Option<LaneKey>,
     /// Start of the first step on the trace's own clock.
     #[serde(skip)]
     pub(crate) origin: Option<Nanos>,
@@ -184,7 +184,6 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     }
     let metadata = std::mem::take(&mut collector.metadata);
     let lane = collector.step_lane.take().or(collector.frame_lane.take());
-    let lane = first.zip(lane).map(|(origin, lane)| StepLane { origin, lane });
     if format == Format::ServerEvents {
         collector.forgive(DefectKind::UnclosedArray);
     }

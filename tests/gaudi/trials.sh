@@ -6,34 +6,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cargo build --quiet
 tracegate="$PWD/${CARGO_TARGET_DIR:-target}/debug/tracegate"
-mkdir "$work/bin"
-cat > "$work/bin/hl-smi" <<'STUB'
-#!/bin/sh
-echo '| Driver Version: 1.23.0-standin |'
-STUB
-cat > "$work/bin/hl-prof-config" <<STUB
-#!/bin/sh
-echo "\$*" >> "$work/calls"
-mkdir -p "\$HOME/.habana" && echo '{}' > "\$HOME/.habana/prof_config.json"
-STUB
-cat > "$work/bin/python3" <<STUB
-#!/bin/sh
-[ "\$1" = -c ] && { printf 'vllm 0.32.0\nvllm-gaudi 0.21.0\ntorch 2.9.0\n'; exit 0; }
-dialect=gaudi-stack
-[ "\$VLLM_PROFILER_ENABLED" = full ] && dialect=gaudi-full
-[ "\$VLLM_PROFILER_ENABLED" = true ] && dialect=gaudi-high-level
-[ -n "\$VLLM_PT_PROFILE" ] && dialect=gaudi-pt-profile
-if [ "\$1" = -m ]; then shift 2; exec "$tracegate" standin --dialect \$dialect "\$@"; fi
-exec "$tracegate" standin --dialect \$dialect --script "\$1"
-STUB
-chmod +x "$work"/bin/*
+cp -r tests/gaudi/bin "$work/bin"
+ln -s "$tracegate" "$work/bin/tracegate"
 
 # The trials read procedures and snapshots from here, so that nothing is written into the repository.
-mkdir "$work/root" && cp -r procedures snapshots "$work/root/"
+mkdir "$work/tree" && cp -r procedures snapshots "$work/tree/"
 cargo test --quiet --features gaudi --test harness --no-run
 harness=$(cargo test --features gaudi --test harness --no-run --message-format json 2> /dev/null |
   grep -o '"executable":"[^"]*/harness-[^"]*"' | tail -1 | cut -d '"' -f 4)
-run() { CARGO_MANIFEST_DIR="$work/root" PATH="$1" INSTA_UPDATE="$2" "$harness" gaudi; }
+run() { CARGO_MANIFEST_DIR="$work/tree" PATH="$1" INSTA_UPDATE="$2" "$harness" gaudi; }
 
 echo "without the tools every trial fails at its first step"
 if run "/usr/bin:/bin" no > "$work/without" 2>&1; then echo "it must not pass"; exit 1; fi
@@ -47,5 +28,5 @@ grep -c 'there is no committed snapshot' "$work/unreviewed" | grep -x 10
 echo "accepted once, the lane passes again and again"
 run "$work/bin:/usr/bin:/bin" always > "$work/accepting" 2>&1 || { cat "$work/accepting"; exit 1; }
 run "$work/bin:/usr/bin:/bin" no | tee "$work/reviewed" | grep 'test result: ok. 10 passed' || { cat "$work/reviewed"; exit 1; }
-grep -c -- '--use-template profile_api --hw-trace off' "$work/calls"
-grep -- '--use-template profile_api_with_nics --fuser on --trace-analyzer on' "$work/calls" | head -1
+grep -c -- '--use-template profile_api --hw-trace off' "$work/bin/calls"
+grep -- '--use-template profile_api_with_nics --fuser on --trace-analyzer on' "$work/bin/calls" | head -1
