@@ -26,6 +26,7 @@ use serde_json::Value;
 use tracegate::job::Job;
 use tracegate::lane::Lane;
 use tracegate::procedure::Procedure;
+use tracegate::snapshot::Reviews;
 
 fn main() -> ExitCode {
     if let Some(code) = tracegate::harness::reexecuted() {
@@ -98,6 +99,7 @@ fn runs_in_a_row() -> Result<(), Failed> {
         procedure,
         lane: Lane::Standin,
         out: out.clone(),
+        reviews: Reviews::None,
         fault: None,
         client: None,
         tensor_parallel_size: None,

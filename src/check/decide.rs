@@ -5,7 +5,7 @@ use super::{agreement, batches, client_times, evidence, gaps, ledger, ranks, ste
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{BadTrace, RunDirectory, RunError, RunRecord, RunState};
-use crate::trace::{Trace, TraceRole, inspect};
+use crate::trace::{Operators, Trace, TraceRole, inspect_with_operators};
 
 /// A decided run with what it was decided from.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Decided {
     pub ledger: Ledger,
     /// Every trace of the window.
     pub traces: Vec<Trace>,
+    /// The operators of each trace, in the same order.
+    pub operators: Vec<Operators>,
     /// The verdict.
     pub verdict: Verdict,
 }
@@ -26,6 +28,11 @@ impl Decided {
     /// The worker traces, by rank.
     pub fn workers(&self) -> impl Iterator<Item = &Trace> {
         self.traces.iter().filter(|trace| trace.role == TraceRole::Worker)
+    }
+
+    /// The worker traces with their operators, by rank.
+    pub fn workers_with_operators(&self) -> impl Iterator<Item = (&Trace, &Operators)> {
+        self.traces.iter().zip(&self.operators).filter(|(trace, _)| trace.role == TraceRole::Worker)
     }
 }
 
@@ -50,9 +57,10 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
             planned: plan.planned_requests(),
         });
     }
-    let mut traces =
-        inspect(&[directory.traces()]).map_err(|error| RunError::directory(directory.traces(), error))?;
-    traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
+    let mut read = inspect_with_operators(&[directory.traces()])
+        .map_err(|error| RunError::directory(directory.traces(), error))?;
+    read.sort_by_key(|(trace, _)| (trace.role == TraceRole::Frontend, trace.rank));
+    let (mut traces, operators): (Vec<Trace>, Vec<Operators>) = read.into_iter().unzip();
     for trace in &mut traces {
         refuse_unreadable(trace, directory)?;
         shorten(trace, directory);
@@ -77,7 +85,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);
-    Ok(Decided { plan, record, ledger, traces, verdict })
+    Ok(Decided { plan, record, ledger, traces, operators, verdict })
 }
 
 /// Lines such as "Configuration: (prompt, 1, 128, 0) was not warmed-up!" in the server's log

@@ -17,3 +17,4 @@ pub use client_times::Arrivals;
 pub(crate) use client_times::arrivals;
 pub use decide::{Decided, decide};
 pub use outcome::{Check, Outcome, Verdict};
+pub(crate) use steps::fits_sequence;

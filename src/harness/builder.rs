@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
+use super::replay::Recordings;
 use super::{meta, trial};
 use crate::lane::Lane;
 use crate::procedure::{Procedure, ProcedureError, load_directory};
@@ -87,25 +88,32 @@ impl Harness {
         }
     }
 
-    /// Builds the list of trials. Reads the procedure files and touches nothing else: a runner may
-    /// list once per trial.
+    /// Builds the list of trials. Reads the procedure files, and under `TRACEGATE_REPLAY` the plans of the
+    /// recorded runs, and touches nothing else: a runner may list once per trial.
     fn trials(&self) -> Result<Vec<Trial>, ProcedureError> {
         let procedures = load_directory(&self.procedures)?;
+        let recordings = Recordings::named();
         let mut trials = Vec::new();
+        let mut known = Vec::new();
         for lane in &self.lanes {
             for procedure in procedures.iter().filter(|procedure| procedure.lanes.contains(lane)) {
-                trials.push(self.trial(*lane, procedure.clone()));
+                known.push((*lane, procedure.name.clone()));
+                trials.push(self.trial(*lane, procedure.clone(), recordings.as_ref()));
             }
         }
+        trials.extend(recordings.map(|recordings| recordings.meta(&known)));
         trials.extend(meta::trials(&self.snapshots, &procedures));
         Ok(trials)
     }
 
-    fn trial(&self, lane: Lane, procedure: Procedure) -> Trial {
+    fn trial(&self, lane: Lane, procedure: Procedure, recordings: Option<&Recordings>) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
         let (out, snapshots) = (self.out.clone(), self.snapshots.clone());
-        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots))
-            .with_ignored_flag(!lane.is_on())
+        match recordings {
+            Some(recordings) => recordings.trial(name, lane, procedure, snapshots),
+            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots))
+                .with_ignored_flag(!lane.is_on()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod meta;
+mod replay;
 mod trial;
 mod turn;
 

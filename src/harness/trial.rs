@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Failed;
 
 use super::turn::Turn;
+use crate::check::Decided;
 use crate::job::{Finished, Job};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
-use crate::snapshot::{Compared, compare, snapshot_text};
+use crate::snapshot::{Reviewed, Reviews, Snapshot, footer, review};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
 pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Path) -> Result<(), Failed> {
@@ -19,13 +20,12 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     }
     // A real server uses the whole machine: two at once would measure each other.
     let _turn = Turn::take(lane)?;
-    let title = procedure.title.clone();
-    let name = procedure.name.clone();
     let deadline_scale = deadline_scale()?;
     let job = Job {
-        procedure,
+        procedure: procedure.clone(),
         lane,
         out,
+        reviews: Reviews::Directory(snapshots.to_owned()),
         fault: None,
         client: None,
         tensor_parallel_size: None,
@@ -39,13 +39,14 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
             .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
         shown(&format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
-    if !finished.decided.verdict.passed {
+    // Where the snapshot alone differs, insta decides below what becomes of it.
+    if finished.decided.verdict.failed().any(|check| check.name != "snapshot") {
         return Err(keep(&finished, &table::checks(&finished.decided.verdict)));
     }
-    let description = format!("{title}, on lane {lane}");
-    match compare(&snapshots.join(lane.name()), &name, &description, &snapshot_text(&finished.decided)) {
-        Compared::Equal => {}
-        Compared::Different(message) => return Err(keep(&finished, &message)),
+    let seen = Snapshot::of_run(&finished.decided);
+    if let Some(message) = compare(lane, &procedure, snapshots, &seen) {
+        let Decided { traces, operators, .. } = &finished.decided;
+        return Err(keep(&finished, &format!("{message}\n{}", footer(traces, operators))));
     }
     if std::env::var_os("TRACEGATE_KEEP").is_some_and(|value| value != "0") {
         // For `tracegate report` over all trials, passed ones included.
@@ -56,13 +57,31 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     Ok(())
 }
 
+/// Compares with the committed snapshot through insta; says what differs.
+pub(super) fn compare(
+    lane: Lane,
+    procedure: &Procedure,
+    snapshots: &Path,
+    seen: &Snapshot,
+) -> Option<String> {
+    let description = format!("{}, on lane {lane}", procedure.title);
+    match review(&snapshots.join(lane.name()), &procedure.name, &description, seen) {
+        Reviewed::Equal => None,
+        Reviewed::Different(message) => Some(message),
+        Reviewed::Accepted(message) => {
+            crate::output::error_line(message);
+            None
+        }
+    }
+}
+
 fn keep(finished: &Finished, message: &str) -> Failed {
     let path = finished.directory.path().display();
     shown(&format!("{message}\nevidence: {path}\nto decide it again: tracegate check {path}"))
 }
 
 /// libtest-mimic prints messages as they are; parts of them come from servers and traces.
-fn shown(message: &str) -> Failed {
+pub(super) fn shown(message: &str) -> Failed {
     crate::text::printable(message).into_owned().into()
 }
 

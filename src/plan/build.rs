@@ -8,6 +8,7 @@ use super::model::{Adaptation, Course, Expected, Plan, PortSource};
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
 use crate::procedure::{LoadClient, Procedure, ProfilerKind};
+use crate::snapshot::Reviews;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,8 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         bench,
         bench_command,
         script,
+        options: Vec::new(),
+        reviews: Reviews::None,
         adaptations: builder.adaptations,
     })
 }

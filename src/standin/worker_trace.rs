@@ -162,7 +162,10 @@ impl WorkerTrace<'_> {
         }
         let more_tokens = step.context_tokens > step.context_requests;
         let mut ops = self.template.step(more_tokens);
-        let mut sampler = self.template.sampler.clone();
+        let sampled = step.context_requests + step.generation_requests;
+        let template = self.template;
+        let mut sampler =
+            if sampled > 1 { template.sampler_several.clone() } else { template.sampler.clone() };
         if let Some(fault) = self.fault {
             spoil_step(&mut ops, fault, step.context_requests == 0);
             spoil_sampler(&mut sampler, fault);

@@ -22,6 +22,7 @@ use tracegate::job::Job;
 use tracegate::lane::Lane;
 use tracegate::procedure::Procedure;
 use tracegate::run::Phase;
+use tracegate::snapshot::Reviews;
 
 /// Set for the processes that this one starts to be a harness, or to panic; names their directory.
 const PART: &str = "SUPERVISION_PART";
@@ -65,6 +66,7 @@ fn part(directory: &Path) -> ExitCode {
         procedure: Procedure::load(&procedures.join("quick.toml")).unwrap(),
         lane: Lane::Standin,
         out: directory.join("runs"),
+        reviews: Reviews::None,
         fault: None,
         client: None,
         tensor_parallel_size: None,
