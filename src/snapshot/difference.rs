@@ -77,7 +77,7 @@ impl Group {
 }
 
 /// One fact that differs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What it means.
     pub group: Group,
@@ -166,7 +166,8 @@ impl Snapshot {
             }
         }
         let mut differences = found.0;
-        differences.sort();
+        // Steps of a kind stay together, and kinds in the order in which they run.
+        differences.sort_by_key(|difference| difference.group);
         differences
     }
 }

@@ -70,6 +70,18 @@ impl Snapshot {
         if let (Some(procedure), Some(lane)) = owner {
             reading.snapshot.owner = Some(Owner { procedure, lane });
         }
+        for RankGroup { ranks, facts } in &reading.snapshot.ranks {
+            for (key, value) in [
+                ("evidence", &facts.evidence),
+                ("context_tokens", &facts.context_tokens),
+                ("generation_tokens", &facts.generation_tokens),
+            ] {
+                if value.is_empty() {
+                    let reason = format!("[rank {}] has no {key}", ranks.join(" "));
+                    return Err(SnapshotError { line: header + text.lines().count(), reason });
+                }
+            }
+        }
         if text.trim().is_empty() {
             return Err(SnapshotError { line: 1, reason: "there is no text".to_owned() });
         }
@@ -108,13 +120,13 @@ impl Reading {
                 self.snapshot.ledger = Some(LedgerFacts { requests: 0, prompt_tokens: 0, output_tokens: 0 });
                 Section::Ledger
             }
-            "rank" | "ranks" => {
+            "rank" | "ranks" if !words.is_empty() => {
                 let ranks = words.iter().map(ToString::to_string).collect();
                 self.snapshot.ranks.push(RankGroup { ranks, facts: RankFacts::default() });
                 Section::Rank
             }
-            "gap/step" => Section::Ratios,
-            "calls" => {
+            "gap/step" if self.facts().is_some() => Section::Ratios,
+            "calls" if self.facts().is_some() => {
                 let words = words.iter().filter(|word| **word != "or");
                 Section::Calls(words.map(|word| Column::parse(word)).collect::<Option<_>>()?, Vec::new())
             }
