@@ -1,7 +1,7 @@
 //! From a run directory to a verdict.
 
 use super::outcome::{Outcome, Verdict};
-use super::{agreement, batches, client_times, evidence, gaps, ledger, ranks, steps, workload};
+use super::{agreement, batches, client_times, custom, evidence, gaps, ledger, ranks, steps, workload};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{BadTrace, RunDirectory, RunError, RunRecord, RunState};
@@ -69,7 +69,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     if workers.is_empty() {
         return Err(RunError::NoWorker { directory: directory.traces() });
     }
-    let verdict = Verdict::of(vec![
+    let mut verdict = Verdict::of(vec![
         ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
         ("agreement", agreement::same_steps(&workers, plan.expected.max_rank_skew)),
@@ -85,6 +85,11 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);
+    let with_operators: Vec<(&Trace, &Operators)> =
+        traces.iter().zip(&operators).filter(|(trace, _)| trace.role == TraceRole::Worker).collect();
+    for check in &plan.expected.checks {
+        verdict.add(&format!("check:{}", check.name), custom::bounded(check, &with_operators));
+    }
     Ok(Decided { plan, record, ledger, traces, operators, verdict })
 }
 

@@ -4,6 +4,7 @@
 mod agreement;
 mod batches;
 mod client_times;
+mod custom;
 mod decide;
 mod evidence;
 mod gaps;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bench, Bound, Deadlines, Request, Span};
+use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
 use crate::snapshot::Reviews;
 
 /// Stands for the run directory in arguments and variables until the run begins.
@@ -187,6 +187,9 @@ pub struct Expected {
     /// Ends of the names of further files in the server's working directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Bounds on anything that a trace counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by pair.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gaps: BTreeMap<String, Bound>,
