@@ -98,7 +98,7 @@ fn each_change_is_named_by_what_it_means() {
 fn a_call_that_moves_is_shown_with_what_it_stands_under() {
     let single = reviewed("standin", "async_single_request");
     let moved = changed(&single, |text| {
-        text.replace("- - vllm::unified_attention_with_output\n- - - _C", "- - vllm::attention\n- - - _C")
+        text.replace("    vllm::unified_attention_with_output\n      _C", "    vllm::attention\n      _C")
     });
     let sentences: Vec<&str> = moved.iter().map(|(_, sentence)| sentence.as_str()).collect();
     let layer = "## Call CompiledFxGraph <H> ## > x12 >";
@@ -235,7 +235,7 @@ fn line() -> impl Strategy<Value = String> {
         "(step|evidence|idle|problem|recompiles) [a-z0-9(). ]{1,12}",
         "[a-z:]{1,6}: [0-9]{1,3}(\\.\\.[0-9]{1,3})?",
         "[a-z: ]{1,6}: (prompt|decode|one) [0-9]{1,3}, (decode|several) [0-9]{1,2}",
-        "(- ){0,3}[a-z:]{1,5}( x[0-9])?",
+        "(  ){0,3}[a-z:]{1,5}( x[0-9])?",
         ".{0,20}",
     ]
 }

@@ -285,14 +285,14 @@ fn first_change(before: &[String], after: &[String]) -> (String, String) {
 
 /// `vllm::attention > _C::attention`, from the lines above that are less deep.
 fn path(lines: &[String], at: usize) -> String {
-    let depth = |line: &str| line.split("- ").count();
+    let depth = |line: &str| line.len() - line.trim_start().len();
     let Some(line) = lines.get(at) else { return "the end".to_owned() };
-    let mut names = vec![line.trim_start_matches("- ")];
+    let mut names = vec![line.trim_start()];
     let mut level = depth(line);
     for above in lines[..at].iter().rev() {
         if depth(above) < level {
             level = depth(above);
-            names.push(above.trim_start_matches("- "));
+            names.push(above.trim_start());
         }
     }
     names.reverse();

@@ -74,7 +74,7 @@ pub(crate) struct Call<'a> {
     pub(crate) end: Nanos,
 }
 
-/// The tree as lines, deeper ones behind one `- ` a level. A block of `n` equal neighbours stands once under
+/// The tree as lines, deeper ones behind two blanks a level. A block of `n` equal neighbours stands once under
 /// the line `xN`.
 pub(crate) fn lines(mut calls: Vec<Call<'_>>) -> Vec<String> {
     calls.sort_by_key(|call| (call.start, std::cmp::Reverse(call.end)));
@@ -110,7 +110,7 @@ fn write(forest: &[Node<'_>], depth: usize, out: &mut Vec<String>) {
     let mut rest = forest;
     while !rest.is_empty() {
         let (length, times) = longest_repetition(rest, &same);
-        let indent = "- ".repeat(depth);
+        let indent = "  ".repeat(depth);
         let block = &rest[..length];
         match (times, block) {
             (1, _) => write_block(block, depth, out),
@@ -132,7 +132,7 @@ fn write(forest: &[Node<'_>], depth: usize, out: &mut Vec<String>) {
 fn write_block(block: &[Node<'_>], depth: usize, out: &mut Vec<String>) {
     for run in block.chunk_by(is_same) {
         let times = if run.len() > 1 { format!(" x{}", run.len()) } else { String::new() };
-        out.push(format!("{}{}{times}", "- ".repeat(depth), run[0].name));
+        out.push(format!("{}{}{times}", "  ".repeat(depth), run[0].name));
         write(&run[0].calls, depth + 1, out);
     }
 }
@@ -183,12 +183,12 @@ mod tests {
             lines(calls),
             [
                 "aten::embedding",
-                "- aten::index_select",
+                "  aten::index_select",
                 "x12",
-                "- aten::addmm",
-                "- vllm::attention",
-                "- - _C::attention",
-                "- aten::addmm x2",
+                "  aten::addmm",
+                "  vllm::attention",
+                "    _C::attention",
+                "  aten::addmm x2",
                 "aten::mm"
             ]
         );
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn depth_is_limited_and_bookkeeping_is_known() {
         let deep = vec![call("a", 0, 100), call("b", 1, 99), call("c", 2, 98), call("d", 3, 97)];
-        assert_eq!(lines(deep), ["a", "- b", "- - c"]);
+        assert_eq!(lines(deep), ["a", "  b", "    c"]);
         assert_eq!(lines(Vec::new()), Vec::<String>::new());
         assert!(BOOKKEEPING.is_sorted(), "the search needs it");
         assert!(is_shape("aten::addmm") && is_shape("vllm::view") && !is_shape("aten::view"));
