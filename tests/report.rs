@@ -82,6 +82,39 @@ fn a_passed_run_has_its_page_beside_it_with_every_step() {
     assert_eq!(run["checks"], verdict["checks"]);
 }
 
+/// A row of a table of operators.
+fn row<'a>(page: &'a Value, table: usize, name: &str) -> &'a Value {
+    let rows = page["runs"][0]["operators"][0]["tables"][table]["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["name"] == name).unwrap()
+}
+
+#[test]
+fn operators_stand_beside_what_was_reviewed_where_they_differ() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = run(directory.path(), &["--fault", "swapped-ops"]);
+    let page = data(&html(directory.path(), &[&path]));
+    assert_eq!(page["runs"][0]["operators"][0]["ranks"], "0");
+    assert_eq!(
+        page["runs"][0]["operators"][0]["tables"][0]["columns"],
+        serde_json::json!(["prompt", "decode"])
+    );
+    for (table, name, cells, before) in [
+        (0, "_C::onednn_mm", ["48", "48"], serde_json::json!(["0", "0"])),
+        (0, "aten::addmm", ["0", "0"], serde_json::json!(["48", "48"])),
+        (0, "aten::slice", ["123", "120"], serde_json::json!([null, null])),
+        (2, "d2h", ["0", "0"], serde_json::json!([null, null])),
+    ] {
+        let row = row(&page, table, name);
+        assert_eq!(row["cells"], serde_json::json!(cells), "{name}");
+        assert_eq!(row["before"], before, "{name}");
+    }
+    let sampler = row(&page, 1, "_C::greedy_argmax");
+    assert_eq!(
+        (&sampler["cells"], &sampler["before"]),
+        (&serde_json::json!(["1"]), &serde_json::json!([null]))
+    );
+}
+
 #[test]
 fn a_failed_run_leads_with_what_failed_on_every_surface() {
     let directory = tempfile::tempdir().unwrap();

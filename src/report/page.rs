@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::headline::headline;
+use super::operators::{OperatorsData, operators};
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
 use crate::check::Decided;
 use crate::client::Ledger;
@@ -92,12 +93,12 @@ impl Reported {
             ..RunData::default()
         };
         match &self.decided {
-            Ok(decided) => RunData {
-                checks: decided.verdict.checks.clone(),
-                snapshot: Some(self.snapshot(decided)),
-                ..data
+            Ok(decided) => {
+                let (snapshot, operators) = self.structure(decided);
+                let checks = decided.verdict.checks.clone();
+                RunData { checks, snapshot: Some(snapshot), operators, ..data }
+                    .with_measurements(&decided.traces, &decided.ledger)
             }
-            .with_measurements(&decided.traces, &decided.ledger),
             // What is there is evidence, even where nothing can be decided from it.
             Err(_) => {
                 let traces = inspect(&[self.directory.traces()]).unwrap_or_default();
@@ -126,18 +127,19 @@ impl Reported {
         }
     }
 
-    fn snapshot(&self, decided: &Decided) -> SnapshotData {
+    /// The structure of the run beside what was reviewed.
+    fn structure(&self, decided: &Decided) -> (SnapshotData, Vec<OperatorsData>) {
         let (comparison, label) = compare_run(&self.reviews, decided);
         let (committed, differing) = match comparison {
             Comparison::Different(differing) => (Some(label), Some(differing)),
             Comparison::Equal => (Some(label), None),
             Comparison::None(_) | Comparison::Unreadable(_) => (None, None),
         };
-        SnapshotData {
-            diff: differing.map(|differing| differing.text()),
-            committed,
-            observed: Snapshot::of_run(decided).to_string(),
-        }
+        let seen = Snapshot::of_run(decided);
+        let differences = differing.as_ref().map(|differing| differing.differences.as_slice());
+        let operators = operators(&seen, differences.unwrap_or_default());
+        let diff = differing.map(|differing| differing.text());
+        (SnapshotData { diff, committed, observed: seen.to_string() }, operators)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::operators::OperatorsData;
 use super::table::totals;
 use crate::check::Check;
 use crate::history::{SeriesView, client_times};
@@ -40,6 +41,7 @@ pub(super) struct RunData {
     pub(super) plan: PlanData,
     pub(super) phases: Vec<PhaseData>,
     pub(super) snapshot: Option<SnapshotData>,
+    pub(super) operators: Vec<OperatorsData>,
 }
 
 #[derive(Serialize)]

@@ -24,7 +24,7 @@ pub(crate) struct Differing {
     pub(crate) differences: Vec<Difference>,
     /// What accepting the run would make of the file.
     pub(crate) accepting: Merged,
-    /// The file and that, as a unified difference.
+    /// The file and what was seen, facts that do not differ left as they were reviewed.
     pub(crate) diff: String,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
         return Comparison::Equal;
     }
     let accepting = committed.accepting(seen);
-    let diff = unified(&committed, &accepting.snapshot, ("committed", "observed"));
+    let diff = unified(&committed, &committed.replaced_by(seen), ("committed", "observed"));
     Comparison::Different(Box::new(Differing { differences, accepting, diff }))
 }
 

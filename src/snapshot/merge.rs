@@ -36,6 +36,11 @@ impl Snapshot {
         self.merged(other, Accept::Widen).snapshot
     }
 
+    /// This snapshot with what differs as it was seen.
+    pub(crate) fn replaced_by(&self, seen: &Self) -> Self {
+        self.merged(seen, Accept::Replace).snapshot
+    }
+
     fn merged(&self, seen: &Self, accept: Accept) -> Merged {
         let mut widened = Vec::new();
         let mut snapshot = seen.clone();
