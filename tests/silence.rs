@@ -29,7 +29,10 @@ fn procedure(directory: &Path, name: &str, seed: u64) -> String {
     let arguments: Vec<String> = ["--seed", "--disguise"]
         .iter()
         .flat_map(|flag| [(*flag).to_owned(), seed.to_string()])
-        .chain(["--max-num-batched-tokens".to_owned(), if seed % 2 == 0 { "2048" } else { "200" }.to_owned()])
+        .chain([
+            "--max-num-batched-tokens".to_owned(),
+            if seed.is_multiple_of(2) { "2048" } else { "200" }.to_owned(),
+        ])
         .collect();
     table["server"].as_table_mut().unwrap().insert("args".to_owned(), arguments.into());
     let path = directory.join(format!("{name}.toml"));
@@ -39,7 +42,7 @@ fn procedure(directory: &Path, name: &str, seed: u64) -> String {
 
 /// The steps of a clean run, as letters; what was said where it was not silent.
 fn play(seed: u64) -> Result<String, String> {
-    let name = if seed % 5 == 0 { "async_single_request" } else { "async_multiple_requests" };
+    let name = if seed.is_multiple_of(5) { "async_single_request" } else { "async_multiple_requests" };
     let directory = tempfile::tempdir().unwrap();
     let procedure = procedure(directory.path(), name, seed);
     let output = tracegate()
