@@ -144,7 +144,14 @@ fn run_in(
 /// # Errors
 /// As [`decide`], and when the files cannot be written.
 pub fn conclude(directory: &RunDirectory) -> Result<Decided, RunError> {
-    let decided = decide(directory)?;
+    leave(directory, decide(directory)?)
+}
+
+/// Leaves what was decided in the run directory, in place of what an earlier decision left.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn leave(directory: &RunDirectory, decided: Decided) -> Result<Decided, RunError> {
     directory.write_json("verdict.json", &decided.verdict)?;
     directory.write_text("observed.snap", &snapshot_text(&decided))?;
     let reported = Reported::of(directory.clone(), decided);

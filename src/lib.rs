@@ -23,6 +23,7 @@ pub mod history;
 pub mod job;
 pub mod lane;
 mod output;
+mod panic;
 pub mod plan;
 pub mod procedure;
 mod report;

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
+use super::custom::CustomCheck;
 use super::{meta, trial};
+use crate::check::{Decided, Outcome};
 use crate::lane::Lane;
-use crate::procedure::{Procedure, ProcedureError, load_directory};
+use crate::procedure::{Procedure, ProcedureError, find, load_directory};
 
 /// Runs every procedure of a directory on every lane, with snapshots in another directory. Relative
 /// paths start at the package's root.
@@ -24,11 +26,35 @@ pub fn run(procedures: impl AsRef<Path>, snapshots: impl AsRef<Path>) -> ExitCod
 }
 
 /// The same with choices.
+///
+/// ```no_run
+/// use tracegate::check::{Decided, Outcome};
+/// use tracegate::harness::Harness;
+/// use tracegate::lane::Lane;
+///
+/// fn answers_are_whole(decided: &Decided) -> Outcome {
+///     match decided.ledger.output_tokens() {
+///         0 => Outcome::NotApplicable("nothing was asked".to_owned()),
+///         7 => Outcome::Pass("7 output tokens".to_owned()),
+///         other => Outcome::Fail(format!("{other} output tokens, expected 7")),
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     Harness::new("procedures", "snapshots")
+///         .lanes([Lane::Standin, Lane::VllmCpu])
+///         .procedures(["chat_round"])
+///         .check("whole_answers", answers_are_whole)
+///         .run()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Harness {
     procedures: PathBuf,
     snapshots: PathBuf,
     lanes: Vec<Lane>,
+    chosen: Option<Vec<String>>,
+    checks: Vec<CustomCheck>,
     out: PathBuf,
 }
 
@@ -41,6 +67,8 @@ impl Harness {
             procedures: root.join(procedures),
             snapshots: root.join(snapshots),
             lanes: Lane::ALL.to_vec(),
+            chosen: None,
+            checks: Vec::new(),
             out: root.join("target/tracegate/trials"),
         }
     }
@@ -49,6 +77,27 @@ impl Harness {
     #[must_use]
     pub fn lanes(mut self, lanes: impl IntoIterator<Item = Lane>) -> Self {
         self.lanes = lanes.into_iter().collect();
+        self
+    }
+
+    /// Lists only trials of these procedures: names, or paths of `.toml` files. A name that the
+    /// directory does not hold is an error, because a trial that is gone would look like a pass.
+    #[must_use]
+    pub fn procedures<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.chosen = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a check to the verdict of every trial, behind the built-in ones. One that fails, or panics,
+    /// fails its trial under its name; its answer is in `verdict.json` and on the report page. What it
+    /// cannot ask of a procedure is [`Outcome::NotApplicable`]. `tracegate check` does not know it.
+    #[must_use]
+    pub fn check(
+        mut self,
+        name: impl Into<String>,
+        ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(CustomCheck::new(name, ask));
         self
     }
 
@@ -90,21 +139,35 @@ impl Harness {
     /// Builds the list of trials. Reads the procedure files and touches nothing else: a runner may
     /// list once per trial.
     fn trials(&self) -> Result<Vec<Trial>, ProcedureError> {
-        let procedures = load_directory(&self.procedures)?;
+        let mut known = load_directory(&self.procedures)?;
+        if known.is_empty() {
+            return Err(ProcedureError::None { directory: self.procedures.clone() });
+        }
+        let chosen: Vec<Procedure> = match &self.chosen {
+            None => known.clone(),
+            Some(names) => names.iter().map(|name| find(name, &known)).collect::<Result<_, _>>()?,
+        };
         let mut trials = Vec::new();
         for lane in &self.lanes {
-            for procedure in procedures.iter().filter(|procedure| procedure.lanes.contains(lane)) {
+            for procedure in chosen.iter().filter(|procedure| procedure.lanes.contains(lane)) {
                 trials.push(self.trial(*lane, procedure.clone()));
             }
         }
-        trials.extend(meta::trials(&self.snapshots, &procedures));
+        if trials.is_empty() {
+            let lanes: Vec<&str> = self.lanes.iter().map(|lane| lane.name()).collect();
+            return Err(ProcedureError::NoTrial { lanes: lanes.join(", ") });
+        }
+        let reviewed = if self.lanes.contains(&Lane::Standin) { chosen.clone() } else { Vec::new() };
+        // Those chosen by path own snapshots, too.
+        known.extend(chosen);
+        trials.extend(meta::trials(&self.snapshots, &known, &reviewed));
         Ok(trials)
     }
 
     fn trial(&self, lane: Lane, procedure: Procedure) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
-        let (out, snapshots) = (self.out.clone(), self.snapshots.clone());
-        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots))
+        let (out, snapshots, checks) = (self.out.clone(), self.snapshots.clone(), self.checks.clone());
+        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &checks))
             .with_ignored_flag(!lane.is_on())
     }
 }

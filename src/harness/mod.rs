@@ -1,6 +1,7 @@
 //! Procedures → libtest-mimic trials. What other crates call from a test target with `harness = false`.
 
 mod builder;
+mod custom;
 mod meta;
 mod trial;
 mod turn;

@@ -4,15 +4,22 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 
+use super::custom::CustomCheck;
 use super::turn::Turn;
-use crate::job::{Finished, Job};
+use crate::job::{Finished, Job, leave};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
 use crate::snapshot::{Compared, compare, snapshot_text};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
-pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Path) -> Result<(), Failed> {
+pub(super) fn run(
+    lane: Lane,
+    procedure: Procedure,
+    out: PathBuf,
+    snapshots: &Path,
+    checks: &[CustomCheck],
+) -> Result<(), Failed> {
     if !lane.is_on() {
         // Reached only when ignored trials are asked for; a pass would be a lie.
         return Err(format!("lane {lane} is off: run `cargo test --features {lane}`").into());
@@ -32,13 +39,24 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
         with_stack: None,
         deadline_scale,
     };
-    let finished = job.run(&|_, _| {}).map_err(|unfinished| {
+    let mut finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory
             .as_ref()
             .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
         shown(&format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
+    if !checks.is_empty() {
+        let Finished { directory, mut decided } = finished;
+        checks.iter().for_each(|check| check.add_to(&mut decided));
+        decided = leave(&directory, decided).map_err(|error| {
+            shown(&format!(
+                "infrastructure error, no verdict: {error}\nevidence: {}",
+                directory.path().display()
+            ))
+        })?;
+        finished = Finished { directory, decided };
+    }
     if !finished.decided.verdict.passed {
         return Err(keep(&finished, &table::checks(&finished.decided.verdict)));
     }
