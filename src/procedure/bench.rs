@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `vllm bench serve`, random dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bench {
     /// `--backend`.
@@ -82,6 +83,7 @@ fn ninety_nine() -> Vec<f64> {
 
 /// Datasets of `vllm bench serve` that can be made without downloading anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Dataset {
     /// Random token ids.
@@ -91,6 +93,7 @@ pub enum Dataset {
 
 /// How random prompts are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PromptForm {
     /// An array of token ids.
@@ -102,6 +105,7 @@ pub enum PromptForm {
 
 /// Client-side latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Time to first token.
@@ -120,6 +124,7 @@ pub enum Metric {
 
 /// `--ramp-up-strategy`, `--ramp-up-start-rps`, `--ramp-up-end-rps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RampUp {
     /// Shape of the ramp over the request index.
@@ -132,6 +137,7 @@ pub struct RampUp {
 
 /// Shapes of a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RampUpStrategy {
     /// Rates in equal differences.
@@ -142,6 +148,7 @@ pub enum RampUpStrategy {
 
 /// Limits in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Goodput {
     /// Time to first token.

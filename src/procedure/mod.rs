@@ -4,6 +4,8 @@ mod bench;
 mod error;
 mod library;
 mod model;
+#[cfg(test)]
+mod schema;
 mod validate;
 
 pub use bench::{Bench, Dataset, Goodput, Metric, PromptForm, RampUp, RampUpStrategy, Rate};

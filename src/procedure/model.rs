@@ -14,6 +14,7 @@ use crate::standin::Dialect;
 
 /// One documented way to profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Procedure {
     /// Name of the file and of the trial: lower case, digits and `_`.
@@ -53,6 +54,7 @@ fn every_lane() -> Vec<Lane> {
 
 /// The manual's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manual {
     /// Project and file.
@@ -63,6 +65,7 @@ pub struct Manual {
 
 /// `hl-prof-config --use-template TEMPLATE --hw-trace off`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HardwareTrace {
     /// Template name given to `hl-prof-config`.
@@ -77,6 +80,7 @@ pub struct HardwareTrace {
 
 /// Whether the hardware trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HwTrace {
     /// Keep it.
@@ -87,6 +91,7 @@ pub enum HwTrace {
 
 /// How profiling is enabled; the plan turns it into flags and variables for the version found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Profiler {
     /// Kind of profiler.
@@ -101,6 +106,7 @@ pub struct Profiler {
 
 /// `VLLM_PT_PROFILE=<phase>_<batch_size>_<size>_<t|f>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SpecificStep {
     /// Prompt or decode.
@@ -115,6 +121,7 @@ pub struct SpecificStep {
 
 /// A phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The prompt is processed (prefill).
@@ -133,6 +140,7 @@ impl fmt::Display for SpecificStep {
 
 /// Kinds of profiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProfilerKind {
@@ -146,6 +154,7 @@ pub enum ProfilerKind {
 
 /// The server's flags and environment, as the manual writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// `--model`, also the name in requests.
@@ -176,6 +185,7 @@ fn one() -> u32 {
 
 /// What is sent inside the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Load {
     /// Who sends `bench`.
@@ -191,6 +201,7 @@ pub struct Load {
 
 /// Who sends the workload of `vllm bench serve`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LoadClient {
     /// tracegate itself, without Python.
@@ -204,6 +215,7 @@ pub enum LoadClient {
 
 /// One `POST /v1/completions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Text of the prompt.
@@ -228,6 +240,7 @@ impl Request {
 
 /// The longest each part of a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Deadlines {
     /// One command before the server.
@@ -263,6 +276,7 @@ impl Default for Deadlines {
 
 /// What the trace must show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// A front-end trace (`*.async_llm.*`) is expected where the version writes one.
@@ -286,6 +300,7 @@ pub struct Expect {
 
 /// Bounds of a gap; both ends are allowed values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bound {
     /// Smallest.
