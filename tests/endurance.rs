@@ -94,16 +94,7 @@ fn runs_in_a_row() -> Result<(), Failed> {
     let directory = tempfile::tempdir().unwrap();
     let procedure = Procedure::load(&procedure_with(directory.path(), &[], &[])).unwrap();
     let out = directory.path().join("runs");
-    let job = Job {
-        procedure,
-        lane: Lane::Standin,
-        out: out.clone(),
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale: 1.0,
-    };
+    let job = Job::new(procedure, Lane::Standin, &out);
     let begun = Instant::now();
     let mut first = None;
     let mut times = Vec::new();

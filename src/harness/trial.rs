@@ -29,16 +29,7 @@ pub(super) fn run(
     let title = procedure.title.clone();
     let name = procedure.name.clone();
     let deadline_scale = deadline_scale()?;
-    let job = Job {
-        procedure,
-        lane,
-        out,
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale,
-    };
+    let job = Job { deadline_scale, ..Job::new(procedure, lane, out) };
     let mut finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory

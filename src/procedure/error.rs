@@ -56,6 +56,7 @@ pub enum ProcedureError {
 
 /// A complaint about one place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Located {
     /// The file.
     pub file: PathBuf,

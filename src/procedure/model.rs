@@ -16,6 +16,7 @@ use crate::standin::Dialect;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Procedure {
     /// Name of the file and of the trial: lower case, digits and `_`.
     pub name: String,
@@ -56,6 +57,7 @@ fn every_lane() -> Vec<Lane> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Manual {
     /// Project and file.
     pub document: String,
@@ -67,6 +69,7 @@ pub struct Manual {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct HardwareTrace {
     /// Template name given to `hl-prof-config`.
     pub template: String,
@@ -93,6 +96,7 @@ pub enum HwTrace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Profiler {
     /// Kind of profiler.
     pub kind: ProfilerKind,
@@ -108,6 +112,7 @@ pub struct Profiler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SpecificStep {
     /// Prompt or decode.
     pub phase: Phase,
@@ -156,6 +161,7 @@ pub enum ProfilerKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Server {
     /// `--model`, also the name in requests.
     pub model: String,
@@ -187,6 +193,7 @@ fn one() -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Load {
     /// Who sends `bench`.
     #[serde(default)]
@@ -203,6 +210,7 @@ pub struct Load {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LoadClient {
     /// tracegate itself, without Python.
     #[default]
@@ -217,6 +225,7 @@ pub enum LoadClient {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Request {
     /// Text of the prompt.
     pub prompt: String,
@@ -242,6 +251,7 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// One command before the server.
     pub prepare: Span,
@@ -278,6 +288,7 @@ impl Default for Deadlines {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Expect {
     /// A front-end trace (`*.async_llm.*`) is expected where the version writes one.
     #[serde(default)]
@@ -302,6 +313,7 @@ pub struct Expect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Bound {
     /// Smallest.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -61,16 +61,8 @@ fn part(directory: &Path) -> ExitCode {
     if !directory.join("panic").exists() {
         return Harness::new(procedures, directory.join("snapshots")).out(directory.join("runs")).run();
     }
-    let job = Job {
-        procedure: Procedure::load(&procedures.join("quick.toml")).unwrap(),
-        lane: Lane::Standin,
-        out: directory.join("runs"),
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale: 1.0,
-    };
+    let procedure = Procedure::load(&procedures.join("quick.toml")).unwrap();
+    let job = Job::new(procedure, Lane::Standin, directory.join("runs"));
     let _ = job.run(&|phase, _| assert_ne!(phase, Phase::Quiet, "as the test asks"));
     ExitCode::SUCCESS
 }
