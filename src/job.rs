@@ -1,6 +1,6 @@
 //! One procedure on one lane, from probe to verdict: what the command line and the trials share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::check::{Decided, decide};
 use crate::lane::{self, Lane, Site};
@@ -8,7 +8,7 @@ use crate::plan::{Plan, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::snapshot::snapshot_text;
+use crate::snapshot::{self, Reviews, Snapshot};
 use crate::standin::Fault;
 
 /// A procedure to run.
@@ -21,6 +21,8 @@ pub struct Job {
     pub lane: Lane,
     /// Directory under which the run directory is made.
     pub out: PathBuf,
+    /// Where the reviewed snapshot is, for the check `snapshot`.
+    pub reviews: Reviews,
     /// Fault for the stand-in to play.
     pub fault: Option<Fault>,
     /// Who sends the workload of `vllm bench serve`, instead of whom the procedure names.
@@ -97,6 +99,7 @@ impl Job {
             procedure,
             lane,
             out: out.into(),
+            reviews: Reviews::None,
             fault: None,
             client: None,
             tensor_parallel_size: None,
@@ -114,22 +117,10 @@ impl Job {
     }
 
     fn plan_for(&self, site: &Site) -> Result<Plan, RunError> {
-        let mut procedure = self.procedure.clone();
-        if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
-            procedure.load.client = client;
-        }
-        if let Some(ranks) = self.tensor_parallel_size {
-            procedure.server.tensor_parallel_size = ranks;
-        }
-        if let (None, Some(fault)) = (self.tensor_parallel_size, self.fault) {
-            // A fault of one rank among others needs others.
-            let ranks = &mut procedure.server.tensor_parallel_size;
-            *ranks = fault.ranks().max(*ranks);
-        }
-        if let Some(with_stack) = self.with_stack {
-            procedure.profiler.with_stack = Some(with_stack);
-        }
+        let procedure = self.chosen();
         let mut plan = resolve(&procedure, site)?;
+        plan.options = departures(&self.procedure, &procedure);
+        plan.reviews = self.reviews.clone();
         if let Some(fault) = self.fault {
             plan.server.argv.extend(["--fault".to_owned(), fault.name()]);
         }
@@ -149,6 +140,36 @@ impl Job {
         Ok(plan)
     }
 
+    /// The procedure with the options of this job.
+    fn chosen(&self) -> Procedure {
+        let mut procedure = self.procedure.clone();
+        if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
+            procedure.load.client = client;
+        }
+        if let Some(ranks) = self.tensor_parallel_size {
+            procedure.server.tensor_parallel_size = ranks;
+        }
+        if let (None, Some(fault)) = (self.tensor_parallel_size, self.fault) {
+            // A fault of one rank among others needs others.
+            let ranks = &mut procedure.server.tensor_parallel_size;
+            *ranks = fault.ranks().max(*ranks);
+        }
+        if let Some(with_stack) = self.with_stack {
+            procedure.profiler.with_stack = Some(with_stack);
+        }
+        procedure
+    }
+
+    fn run_in(
+        &self,
+        plan: &Plan,
+        directory: &RunDirectory,
+        tell: &dyn Fn(Phase, &str),
+    ) -> Result<Decided, RunError> {
+        execute(plan, directory, self.fault, tell)?;
+        conclude(directory, None)
+    }
+
     /// Runs and decides. Everything is left in the run directory, the verdict and the snapshot too.
     ///
     /// # Errors
@@ -160,7 +181,7 @@ impl Job {
         let directory = RunDirectory::create(&self.out, &plan).map_err(early)?;
         // What was found on this machine, beside what was made of it.
         directory.write_json("site.json", &site).map_err(early)?;
-        match run_in(&plan, &directory, self.fault, tell) {
+        match self.run_in(&plan, &directory, tell) {
             Ok(decided) => Ok(Finished { directory, decided }),
             Err(error) => {
                 // The error is what happened; a page that cannot be written takes nothing from it.
@@ -171,47 +192,64 @@ impl Job {
     }
 }
 
-fn run_in(
-    plan: &Plan,
-    directory: &RunDirectory,
-    fault: Option<Fault>,
-    tell: &dyn Fn(Phase, &str),
-) -> Result<Decided, RunError> {
-    execute(plan, directory, fault, tell)?;
-    conclude(directory)
+/// Options that make another run of a procedure than the reviewed one. Python stacks change no step and
+/// no operator.
+fn departures(procedure: &Procedure, chosen: &Procedure) -> Vec<String> {
+    let mut options = Vec::new();
+    let ranks = chosen.server.tensor_parallel_size;
+    if ranks != procedure.server.tensor_parallel_size {
+        options.push(format!("tensor_parallel_size {ranks}"));
+    }
+    if chosen.load.client != procedure.load.client {
+        options.push("another client".to_owned());
+    }
+    options
 }
 
-/// Decides a recorded run and writes `verdict.json`, `observed.snap` and `report.html`.
+/// Decides a recorded run, compares it with its reviewed snapshot, where the run says or where `reviews` does,
+/// and writes `verdict.json`, `observed.snap` and `report.html`.
 ///
 /// # Errors
 /// As [`decide`], and when the files cannot be written.
-pub fn conclude(directory: &RunDirectory) -> Result<Decided, RunError> {
-    leave(directory, decide(directory)?)
+pub fn conclude(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
+    leave(directory, judge(directory, reviews)?, reviews)
 }
 
 /// Leaves what was decided in the run directory, in place of what an earlier decision left.
 ///
 /// # Errors
 /// The files cannot be written.
-pub(crate) fn leave(directory: &RunDirectory, decided: Decided) -> Result<Decided, RunError> {
+pub(crate) fn leave(
+    directory: &RunDirectory,
+    decided: Decided,
+    reviews: Option<&Reviews>,
+) -> Result<Decided, RunError> {
     directory.write_json("verdict.json", &decided.verdict)?;
-    directory.write_text("observed.snap", &snapshot_text(&decided))?;
-    let reported = Reported::of(directory.clone(), decided);
+    directory.write_text("observed.snap", &Snapshot::of_run(&decided).to_string())?;
+    let reported = Reported::of(directory.clone(), decided, reviews);
     write_report(&reported)?;
     reported.decided.map(|decided| *decided)
 }
 
+/// Decides a recorded run and compares it with its reviewed snapshot; writes nothing.
+///
+/// # Errors
+/// As [`decide`].
+pub(crate) fn judge(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
+    let mut decided = decide(directory)?;
+    let outcome = snapshot::outcome(reviews.unwrap_or(&decided.plan.reviews), &decided);
+    decided.verdict.add("snapshot", outcome);
+    Ok(decided)
+}
+
 /// Writes `report.html` of a run without a verdict.
 fn report_unfinished(directory: &RunDirectory) -> Result<(), RunError> {
-    write_report(&Reported::read(directory.path())?)
+    write_report(&Reported::read(directory.path(), None)?)
 }
 
 fn write_report(reported: &Reported) -> Result<(), RunError> {
     let directory = &reported.directory;
-    // Reviewed snapshots are where they are committed, beside the procedures.
-    let snapshots = Path::new("snapshots");
-    let runs = std::slice::from_ref(reported);
-    let text = page(runs, Vec::new(), None, snapshots.is_dir().then_some(snapshots))
+    let text = page(std::slice::from_ref(reported), Vec::new(), None)
         .map_err(|error| RunError::directory(directory.path().join("report.html"), error))?;
     directory.write_text("report.html", &text)
 }

@@ -53,6 +53,8 @@ fn play(row: &Expectation) -> Result<(), String> {
     let output = tracegate()
         .args(["run", row.procedure, "--format", "json", "--fault", &fault, "--procedures"])
         .arg(procedures(directory.path(), row))
+        .arg("--snapshots")
+        .arg(root().join("snapshots"))
         .arg("--out")
         .arg(directory.path().join("runs"))
         .output()
@@ -64,13 +66,25 @@ fn play(row: &Expectation) -> Result<(), String> {
         return fail(format!("exit code {code:?}, expected {}", row.exit));
     }
     let json: serde_json::Value = serde_json::from_str(&out).map_err(|error| format!("{fault}: {error}"))?;
-    let spoke = spoke(&json["runs"][0]);
+    let run = &json["runs"][0];
+    let spoke = spoke(run);
     let mut expected: Vec<String> = row.also.iter().map(ToString::to_string).collect();
     if row.detector != "none" {
         expected.push(row.detector.to_owned());
     }
+    if !row.says.is_empty() && row.detector != "snapshot" {
+        expected.push("snapshot".to_owned());
+    }
     expected.sort();
-    if spoke == expected { Ok(()) } else { fail(format!("{spoke:?} spoke, expected {expected:?}")) }
+    if spoke != expected {
+        return fail(format!("{spoke:?} spoke, expected {expected:?}"));
+    }
+    let says = said(run);
+    if says == row.says {
+        Ok(())
+    } else {
+        fail(format!("the snapshot says {says:?}, expected {:?}", row.says))
+    }
 }
 
 /// The checks that failed, or who gave up, sorted.
@@ -81,6 +95,18 @@ fn spoke(run: &serde_json::Value) -> Vec<String> {
     spoke.extend(run["detector"].as_str().map(ToString::to_string));
     spoke.sort();
     spoke
+}
+
+/// The groups of differences that the check `snapshot` names.
+fn said(run: &serde_json::Value) -> Vec<String> {
+    let mut checks = run["verdict"]["checks"].as_array().into_iter().flatten();
+    let failed = checks.find(|check| check["name"] == "snapshot" && check["result"] == "fail");
+    let detail = failed.map_or("", |check| check["detail"].as_str().unwrap());
+    let group = |part: &str| {
+        let words = part.split(' ').take_while(|word| word.chars().all(|c| c.is_ascii_uppercase()));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    detail.split("; ").filter(|part| !part.is_empty()).map(group).collect()
 }
 
 #[test]

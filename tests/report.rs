@@ -12,8 +12,16 @@ use serde_json::Value;
 fn run(directory: &Path, arguments: &[&str]) -> PathBuf {
     let procedure = quick_procedure(directory);
     let out = directory.join("runs");
-    let output =
-        tracegate().arg("run").arg(&procedure).arg("--out").arg(&out).args(arguments).output().unwrap();
+    let output = tracegate()
+        .arg("run")
+        .arg(&procedure)
+        .arg("--snapshots")
+        .arg(root().join("snapshots"))
+        .arg("--out")
+        .arg(&out)
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(output.status.code().unwrap() != 2, "{}", text(&output.stderr));
     let newest = std::fs::read_dir(out.join("standin")).unwrap().map(|entry| entry.unwrap().path());
     newest.max_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap()).unwrap()
@@ -63,7 +71,8 @@ fn a_passed_run_has_its_page_beside_it_with_every_step() {
     assert_eq!(run["ledger"]["rows"][1]["client"], 6);
     assert_eq!(run["ledger"]["rows"][1]["trace"], "6");
     assert_eq!(run["ledger"]["rows"][1]["equal"], true);
-    assert_eq!(run["snapshot"]["committed"], "snapshots/standin/async_single_request.snap");
+    let reviewed = root().join("snapshots/standin/async_single_request.snap");
+    assert_eq!(run["snapshot"]["committed"], reviewed.display().to_string());
     assert_eq!(run["snapshot"]["diff"], Value::Null);
     assert_eq!(run["requests"][0]["outputTokens"], 7);
     assert!(run["requests"][0]["sent"].as_i64().unwrap() < 0, "sent before the first step began");
@@ -71,6 +80,39 @@ fn a_passed_run_has_its_page_beside_it_with_every_step() {
     let verdict: Value =
         serde_json::from_str(&std::fs::read_to_string(path.join("verdict.json")).unwrap()).unwrap();
     assert_eq!(run["checks"], verdict["checks"]);
+}
+
+/// A row of a table of operators.
+fn row<'a>(page: &'a Value, table: usize, name: &str) -> &'a Value {
+    let rows = page["runs"][0]["operators"][0]["tables"][table]["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["name"] == name).unwrap()
+}
+
+#[test]
+fn operators_stand_beside_what_was_reviewed_where_they_differ() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = run(directory.path(), &["--fault", "swapped-ops"]);
+    let page = data(&html(directory.path(), &[&path]));
+    assert_eq!(page["runs"][0]["operators"][0]["ranks"], "0");
+    assert_eq!(
+        page["runs"][0]["operators"][0]["tables"][0]["columns"],
+        serde_json::json!(["prompt", "decode"])
+    );
+    for (table, name, cells, before) in [
+        (0, "_C::onednn_mm", ["48", "48"], serde_json::json!(["0", "0"])),
+        (0, "aten::addmm", ["0", "0"], serde_json::json!(["48", "48"])),
+        (0, "aten::slice", ["123", "120"], serde_json::json!([null, null])),
+        (2, "d2h", ["0", "0"], serde_json::json!([null, null])),
+    ] {
+        let row = row(&page, table, name);
+        assert_eq!(row["cells"], serde_json::json!(cells), "{name}");
+        assert_eq!(row["before"], before, "{name}");
+    }
+    let sampler = row(&page, 1, "_C::greedy_argmax");
+    assert_eq!(
+        (&sampler["cells"], &sampler["before"]),
+        (&serde_json::json!(["1"]), &serde_json::json!([null]))
+    );
 }
 
 #[test]
@@ -109,14 +151,16 @@ fn a_failed_run_leads_with_what_failed_on_every_surface() {
         serde_json::from_str(&std::fs::read_to_string(path.join("verdict.json")).unwrap()).unwrap();
     let checks = verdict["checks"].as_array().unwrap();
     let skipped = checks.iter().filter(|check| check["result"] == "not_applicable").count();
-    // The checks, of which two failed, and the snapshot, which failed, too.
+    // The order, the ledger, the gap that the step left, and the snapshot.
     let suite = format!(
-        "<testsuite name=\"standin\" tests=\"{}\" failures=\"3\" errors=\"0\" skipped=\"{skipped}\">",
-        checks.len() + 1
+        "<testsuite name=\"standin\" tests=\"{}\" failures=\"4\" errors=\"0\" skipped=\"{skipped}\">",
+        checks.len()
     );
     assert!(out.contains(&suite), "{suite}\n{out}");
     let line = 1 + snapshot.lines().position(|line| line.ends_with(" x6")).unwrap();
-    let expected = format!("line={line},title=standin/async_single_request%3A snapshot::-step decode");
+    let expected = format!(
+        "line={line},title=standin/async_single_request%3A snapshot::LEDGER%0A  generation tokens of the trace 6 → 5%0ASTEPS%0A  decode steps 6 → 5%0A"
+    );
     assert!(out.contains(&expected), "{expected}\n{out}");
     assert!(
         out.contains(

@@ -66,7 +66,7 @@ fn a_dropped_decode_step_is_a_failed_check() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.out.contains("FAIL  order        the steps were P D{5}, expected P D{6}"), "{}", ran.out);
     assert!(ran.out.contains("the trace has 5 generation tokens"), "{}", ran.out);
-    assert!(ran.out.contains("verdict: FAIL (order, ledger)"), "{}", ran.out);
+    assert!(ran.out.contains("verdict: FAIL (order, ledger, gaps)"), "{}", ran.out);
     assert!(ran.run_directory().join("traces").is_dir());
 }
 

@@ -48,9 +48,9 @@ fn quiet_prints_failures_and_verdicts_and_nothing_in_colour() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let out = text(&output.stdout);
-    assert_eq!(out.lines().count(), 4, "{out}");
+    assert_eq!(out.lines().count(), 5, "{out}");
     assert!(out.contains("FAIL  order"), "{out}");
-    assert!(out.ends_with("verdict: FAIL (order, ledger)\n"), "{out}");
+    assert!(out.ends_with("verdict: FAIL (order, ledger, gaps)\n"), "{out}");
     assert_eq!(text(&output.stderr), "");
     let help = tracegate().args(["--help"]).output().unwrap();
     assert!(!text(&help.stdout).contains('\u{1b}'), "a pipe is no terminal");

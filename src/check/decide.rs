@@ -1,11 +1,11 @@
 //! From a run directory to a verdict.
 
 use super::outcome::{Outcome, Verdict};
-use super::{agreement, batches, client_times, evidence, gaps, ledger, ranks, steps, workload};
+use super::{agreement, batches, client_times, custom, evidence, gaps, ledger, ranks, steps, workload};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{BadTrace, RunDirectory, RunError, RunRecord, RunState};
-use crate::trace::{Trace, TraceRole, inspect};
+use crate::trace::{Operators, Trace, TraceRole, inspect_with_operators};
 
 /// A decided run with what it was decided from.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Decided {
     pub ledger: Ledger,
     /// Every trace of the window.
     pub traces: Vec<Trace>,
+    /// The operators of each trace, in the same order.
+    pub operators: Vec<Operators>,
     /// The verdict.
     pub verdict: Verdict,
 }
@@ -27,6 +29,11 @@ impl Decided {
     /// The worker traces, by rank.
     pub fn workers(&self) -> impl Iterator<Item = &Trace> {
         self.traces.iter().filter(|trace| trace.role == TraceRole::Worker)
+    }
+
+    /// The worker traces with their operators, by rank.
+    pub fn workers_with_operators(&self) -> impl Iterator<Item = (&Trace, &Operators)> {
+        self.traces.iter().zip(&self.operators).filter(|(trace, _)| trace.role == TraceRole::Worker)
     }
 }
 
@@ -51,9 +58,10 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
             planned: plan.planned_requests(),
         });
     }
-    let mut traces =
-        inspect(&[directory.traces()]).map_err(|error| RunError::directory(directory.traces(), error))?;
-    traces.sort_by_key(|trace| (trace.role == TraceRole::Frontend, trace.rank));
+    let mut read = inspect_with_operators(&[directory.traces()])
+        .map_err(|error| RunError::directory(directory.traces(), error))?;
+    read.sort_by_key(|(trace, _)| (trace.role == TraceRole::Frontend, trace.rank));
+    let (mut traces, operators): (Vec<Trace>, Vec<Operators>) = read.into_iter().unzip();
     for trace in &mut traces {
         refuse_unreadable(trace, directory)?;
         shorten(trace, directory);
@@ -62,7 +70,7 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     if workers.is_empty() {
         return Err(RunError::NoWorker { directory: directory.traces() });
     }
-    let verdict = Verdict::of(vec![
+    let mut verdict = Verdict::of(vec![
         ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
         ("agreement", agreement::same_steps(&workers, plan.expected.max_rank_skew)),
@@ -78,7 +86,12 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);
-    Ok(Decided { plan, record, ledger, traces, verdict })
+    let with_operators: Vec<(&Trace, &Operators)> =
+        traces.iter().zip(&operators).filter(|(trace, _)| trace.role == TraceRole::Worker).collect();
+    for check in &plan.expected.checks {
+        verdict.add(&format!("check:{}", check.name), custom::bounded(check, &with_operators));
+    }
+    Ok(Decided { plan, record, ledger, traces, operators, verdict })
 }
 
 /// Lines such as "Configuration: (prompt, 1, 128, 0) was not warmed-up!" in the server's log

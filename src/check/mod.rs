@@ -4,6 +4,7 @@
 mod agreement;
 mod batches;
 mod client_times;
+mod custom;
 mod decide;
 mod evidence;
 mod gaps;
@@ -17,3 +18,4 @@ pub use client_times::Arrivals;
 pub(crate) use client_times::arrivals;
 pub use decide::{Decided, decide};
 pub use outcome::{Check, Outcome, Verdict};
+pub(crate) use steps::fits_sequence;

@@ -64,13 +64,12 @@ pub struct Verdict {
 
 impl Verdict {
     pub(crate) fn of(checks: Vec<(&str, Outcome)>) -> Self {
-        let checks: Vec<Check> =
-            checks.into_iter().map(|(name, outcome)| Check { name: name.to_owned(), outcome }).collect();
-        let passed = !checks.iter().any(|check| matches!(check.outcome, Outcome::Fail(_)));
-        Self { schema: 1, passed, checks }
+        let mut verdict = Self { schema: 1, passed: true, checks: Vec::new() };
+        checks.into_iter().for_each(|(name, outcome)| verdict.add(name, outcome));
+        verdict
     }
 
-    /// Appends a check that was asked from outside this room.
+    /// Adds a check that others than this room make.
     pub(crate) fn add(&mut self, name: &str, outcome: Outcome) {
         self.passed &= !matches!(outcome, Outcome::Fail(_));
         self.checks.push(Check { name: name.to_owned(), outcome });

@@ -57,6 +57,13 @@ pub(super) fn order(workers: &[&Trace], sequence: &str) -> Outcome {
     Outcome::from_complaints(&complaints, format!("{} ({sequence})", seen.join("; ")))
 }
 
+/// Whether a trace's steps are of the sequence's language; the steps where they are not.
+pub(crate) fn fits_sequence(trace: &Trace, sequence: &str) -> Result<(), String> {
+    let word = working_steps(trace);
+    let fits = sequence_pattern(sequence).is_ok_and(|pattern| pattern.is_match(&word));
+    if fits { Ok(()) } else { Err(run_lengths(&word)) }
+}
+
 /// Nothing was compiled inside the window: by the trace, and by what the Gaudi plugin logs of shapes it
 /// had not warmed up.
 pub(super) fn recompiles(workers: &[&Trace], limit: Option<u64>, cold_shapes: u64) -> Outcome {

@@ -9,12 +9,16 @@ use super::form::{Form, print_json};
 use crate::job::conclude;
 use crate::report::table;
 use crate::run::RunDirectory;
+use crate::snapshot::Reviews;
 
 #[derive(Args)]
 pub(super) struct CheckVerb {
     /// A run directory
     #[arg(value_name = "RUN_DIR")]
     directory: PathBuf,
+    /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, instead of where the run had them
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
     /// Form of the output; json is verdict.json
     #[arg(long, value_enum, default_value_t)]
     format: Form,
@@ -22,7 +26,9 @@ pub(super) struct CheckVerb {
 
 impl CheckVerb {
     pub(super) fn run(self) -> Exit {
-        let decided = RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory));
+        let reviews = self.snapshots.map(Reviews::Directory);
+        let decided =
+            RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory, reviews.as_ref()));
         match decided {
             Ok(decided) => {
                 match self.format {

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Each verb calls the library and returns an exit code.
 
 mod check;
+mod diff;
 mod doctor;
 mod exit;
 mod form;
@@ -50,6 +51,8 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Decide a recorded run again
     Check(check::CheckVerb),
+    /// Say how two runs, traces or snapshots differ in structure
+    Diff(diff::Diff),
     /// Record nights, judge them, accept changes
     History(history::HistoryVerb),
     /// Write the report of runs: a page, a job summary, or JUnit
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
         Verb::Standin(options) => serve(*options),
         Verb::History(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),

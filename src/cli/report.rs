@@ -9,6 +9,7 @@ use super::exit::Exit;
 use crate::history::{History, Verdicts, verdicts, views};
 use crate::report::page::{Reported, page};
 use crate::report::{annotations, junit, summary};
+use crate::snapshot::Reviews;
 
 #[derive(Args)]
 pub(super) struct ReportVerb {
@@ -27,9 +28,9 @@ pub(super) struct ReportVerb {
     /// Nights shown of each series
     #[arg(long, value_name = "N", default_value_t = 90)]
     last: usize,
-    /// Directory of reviewed snapshots to compare with
-    #[arg(long, value_name = "DIR", default_value = "snapshots")]
-    snapshots: PathBuf,
+    /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, instead of where each run had them
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
     /// Append the Markdown summary to the file that GITHUB_STEP_SUMMARY names, as well
     #[arg(long)]
     job_summary: bool,
@@ -47,8 +48,9 @@ enum Form {
 
 impl ReportVerb {
     pub(super) fn run(self) -> Exit {
-        let runs: Result<Vec<Reported>, _> =
-            self.directories.iter().map(|path| Reported::read(path)).collect();
+        let reviews = self.snapshots.clone().map(Reviews::Directory);
+        let read = |path: &PathBuf| Reported::read(path, reviews.as_ref());
+        let runs: Result<Vec<Reported>, _> = self.directories.iter().map(read).collect();
         let runs = match runs {
             Ok(runs) => runs,
             Err(error) => return Exit::infrastructure(&error),
@@ -63,20 +65,19 @@ impl ReportVerb {
             }
         }
         let night = history.as_ref().map(|history| verdicts(history, None));
-        let snapshots = self.snapshots.is_dir().then_some(self.snapshots.as_path());
         let text = match self.format {
-            Form::Markdown => Ok(summary::markdown(&runs, night.as_ref(), snapshots)),
-            Form::Junit => Ok(junit::junit(&runs, snapshots)),
+            Form::Markdown => Ok(summary::markdown(&runs, night.as_ref())),
+            Form::Junit => Ok(junit::junit(&runs)),
             Form::Html => {
                 let points = history.as_ref().map(|history| views(history, self.last)).unwrap_or_default();
-                page(&runs, points, night.as_ref(), snapshots)
+                page(&runs, points, night.as_ref())
             }
         };
         let text = match text {
             Ok(text) => text,
             Err(error) => return Exit::infrastructure(&error),
         };
-        let written = self.write(&text).and(self.surfaces(&runs, night.as_ref(), snapshots));
+        let written = self.write(&text).and(self.surfaces(&runs, night.as_ref()));
         written.map_or_else(|exit| exit, |()| Exit::Pass)
     }
 
@@ -92,14 +93,13 @@ impl ReportVerb {
         Ok(())
     }
 
-    fn surfaces(
-        &self,
-        runs: &[Reported],
-        night: Option<&Verdicts>,
-        snapshots: Option<&Path>,
-    ) -> Result<(), Exit> {
+    fn surfaces(&self, runs: &[Reported], night: Option<&Verdicts>) -> Result<(), Exit> {
         if self.annotate {
-            crate::output::text(annotations::annotations(runs, night, snapshots));
+            crate::output::text(annotations::annotations(
+                runs,
+                night,
+                self.snapshots.as_deref().unwrap_or(Path::new("snapshots")),
+            ));
         }
         if !self.job_summary {
             return Ok(());
@@ -115,8 +115,7 @@ impl ReportVerb {
             .append(true)
             .open(&path)
             .map_err(|error| failed(&path, &error))?;
-        file.write_all(summary::markdown(runs, night, snapshots).as_bytes())
-            .map_err(|error| failed(&path, &error))
+        file.write_all(summary::markdown(runs, night).as_bytes()).map_err(|error| failed(&path, &error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `tracegate run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::lane::Lane;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
 use crate::run::{RunDirectory, default_parent, prune};
+use crate::snapshot::Reviews;
 use crate::standin::Fault;
 
 #[derive(Args)]
@@ -34,6 +35,10 @@ pub(super) struct Run {
     /// Runs that failed, were cut off or had no verdict always stay
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     keep: u16,
+    /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, for the check `snapshot`; default:
+    /// `snapshots` beside the directory of the procedures, or those that ship with tracegate
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
     /// Fault for the stand-in to play
     #[arg(long, value_enum, value_name = "NAME")]
     fault: Option<Fault>,
@@ -88,6 +93,7 @@ impl Run {
         let mut runs = Vec::new();
         for procedure in procedures.into_iter().filter(wanted) {
             let job = Job {
+                reviews: self.reviews(&procedure),
                 procedure,
                 lane: self.lane,
                 out: self.out.clone(),
@@ -109,6 +115,23 @@ impl Run {
             print_json(&serde_json::json!({ "runs": runs }));
         }
         exit
+    }
+}
+
+impl Run {
+    fn reviews(&self, procedure: &Procedure) -> Reviews {
+        let file = self.names.iter().map(Path::new).find(|path| {
+            path.extension().is_some_and(|end| end == "toml")
+                && path.file_stem().is_some_and(|stem| *stem == *procedure.name)
+        });
+        let absolute = file.and_then(|file| std::path::absolute(file).ok());
+        let directory = absolute.as_deref().and_then(Path::parent).or(self.procedures.as_deref());
+        self.snapshots.as_ref().map_or_else(
+            || Reviews::of(procedure, directory),
+            |directory| {
+                Reviews::Directory(std::path::absolute(directory).unwrap_or_else(|_| directory.clone()))
+            },
+        )
     }
 }
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-use super::custom::CustomCheck;
+use super::added::AddedCheck;
+use super::replay::Recordings;
 use super::{meta, trial};
 use crate::check::{Decided, Outcome};
 use crate::lane::Lane;
@@ -54,7 +55,7 @@ pub struct Harness {
     snapshots: PathBuf,
     lanes: Vec<Lane>,
     chosen: Option<Vec<String>>,
-    checks: Vec<CustomCheck>,
+    checks: Vec<AddedCheck>,
     out: PathBuf,
 }
 
@@ -97,7 +98,7 @@ impl Harness {
         name: impl Into<String>,
         ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        self.checks.push(CustomCheck::new(name, ask));
+        self.checks.push(AddedCheck::new(name, ask));
         self
     }
 
@@ -136,8 +137,8 @@ impl Harness {
         }
     }
 
-    /// Builds the list of trials. Reads the procedure files and touches nothing else: a runner may
-    /// list once per trial.
+    /// Builds the list of trials. Reads the procedure files, and under `TRACEGATE_REPLAY` the plans of the
+    /// recorded runs, and touches nothing else: a runner may list once per trial.
     fn trials(&self) -> Result<Vec<Trial>, ProcedureError> {
         let mut known = load_directory(&self.procedures)?;
         if known.is_empty() {
@@ -147,16 +148,20 @@ impl Harness {
             None => known.clone(),
             Some(names) => names.iter().map(|name| find(name, &known)).collect::<Result<_, _>>()?,
         };
+        let recordings = Recordings::named();
         let mut trials = Vec::new();
+        let mut decided = Vec::new();
         for lane in &self.lanes {
             for procedure in chosen.iter().filter(|procedure| procedure.lanes.contains(lane)) {
-                trials.push(self.trial(*lane, procedure.clone()));
+                decided.push((*lane, procedure.name.clone()));
+                trials.push(self.trial(*lane, procedure.clone(), recordings.as_ref()));
             }
         }
         if trials.is_empty() {
             let lanes: Vec<&str> = self.lanes.iter().map(|lane| lane.name()).collect();
             return Err(ProcedureError::NoTrial { lanes: lanes.join(", ") });
         }
+        trials.extend(recordings.map(|recordings| recordings.meta(&decided)));
         let reviewed = if self.lanes.contains(&Lane::Standin) { chosen.clone() } else { Vec::new() };
         // Those chosen by path own snapshots, too.
         known.extend(chosen);
@@ -164,11 +169,14 @@ impl Harness {
         Ok(trials)
     }
 
-    fn trial(&self, lane: Lane, procedure: Procedure) -> Trial {
+    fn trial(&self, lane: Lane, procedure: Procedure, recordings: Option<&Recordings>) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
         let (out, snapshots, checks) = (self.out.clone(), self.snapshots.clone(), self.checks.clone());
-        Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &checks))
-            .with_ignored_flag(!lane.is_on())
+        match recordings {
+            Some(recordings) => recordings.trial(name, lane, procedure, snapshots, checks),
+            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &checks))
+                .with_ignored_flag(!lane.is_on()),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Procedures → libtest-mimic trials. What other crates call from a test target with `harness = false`.
 
+mod added;
 mod builder;
-mod custom;
 mod meta;
+mod replay;
 mod trial;
 mod turn;
 

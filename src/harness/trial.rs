@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 
-use super::custom::CustomCheck;
+use super::added::AddedCheck;
 use super::turn::Turn;
+use crate::check::Decided;
 use crate::job::{Finished, Job, leave};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
-use crate::snapshot::{Compared, compare, snapshot_text};
+use crate::snapshot::{Reviewed, Reviews, Snapshot, footer, review};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
 pub(super) fn run(
@@ -18,7 +19,7 @@ pub(super) fn run(
     procedure: Procedure,
     out: PathBuf,
     snapshots: &Path,
-    checks: &[CustomCheck],
+    checks: &[AddedCheck],
 ) -> Result<(), Failed> {
     if !lane.is_on() {
         // Reached only when ignored trials are asked for; a pass would be a lie.
@@ -26,10 +27,12 @@ pub(super) fn run(
     }
     // A real server uses the whole machine: two at once would measure each other.
     let _turn = Turn::take(lane)?;
-    let title = procedure.title.clone();
-    let name = procedure.name.clone();
     let deadline_scale = deadline_scale()?;
-    let job = Job { deadline_scale, ..Job::new(procedure, lane, out) };
+    let job = Job {
+        reviews: Reviews::Directory(snapshots.to_owned()),
+        deadline_scale,
+        ..Job::new(procedure.clone(), lane, out)
+    };
     let mut finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory
@@ -40,7 +43,7 @@ pub(super) fn run(
     if !checks.is_empty() {
         let Finished { directory, mut decided } = finished;
         checks.iter().for_each(|check| check.add_to(&mut decided));
-        decided = leave(&directory, decided).map_err(|error| {
+        decided = leave(&directory, decided, None).map_err(|error| {
             shown(&format!(
                 "infrastructure error, no verdict: {error}\nevidence: {}",
                 directory.path().display()
@@ -48,13 +51,14 @@ pub(super) fn run(
         })?;
         finished = Finished { directory, decided };
     }
-    if !finished.decided.verdict.passed {
+    // Where the snapshot alone differs, insta decides below what becomes of it.
+    if finished.decided.verdict.failed().any(|check| check.name != "snapshot") {
         return Err(keep(&finished, &table::checks(&finished.decided.verdict)));
     }
-    let description = format!("{title}, on lane {lane}");
-    match compare(&snapshots.join(lane.name()), &name, &description, &snapshot_text(&finished.decided)) {
-        Compared::Equal => {}
-        Compared::Different(message) => return Err(keep(&finished, &message)),
+    let seen = Snapshot::of_run(&finished.decided);
+    if let Some(message) = compare(lane, &procedure, snapshots, &seen) {
+        let Decided { traces, operators, .. } = &finished.decided;
+        return Err(keep(&finished, &format!("{message}\n{}", footer(traces, operators))));
     }
     if std::env::var_os("TRACEGATE_KEEP").is_some_and(|value| value != "0") {
         // For `tracegate report` over all trials, passed ones included.
@@ -65,13 +69,31 @@ pub(super) fn run(
     Ok(())
 }
 
+/// Compares with the committed snapshot through insta; says what differs.
+pub(super) fn compare(
+    lane: Lane,
+    procedure: &Procedure,
+    snapshots: &Path,
+    seen: &Snapshot,
+) -> Option<String> {
+    let description = format!("{}, on lane {lane}", procedure.title);
+    match review(&snapshots.join(lane.name()), &procedure.name, &description, seen) {
+        Reviewed::Equal => None,
+        Reviewed::Different(message) => Some(message),
+        Reviewed::Accepted(message) => {
+            crate::output::error_line(message);
+            None
+        }
+    }
+}
+
 fn keep(finished: &Finished, message: &str) -> Failed {
     let path = finished.directory.path().display();
     shown(&format!("{message}\nevidence: {path}\nto decide it again: tracegate check {path}"))
 }
 
 /// libtest-mimic prints messages as they are; parts of them come from servers and traces.
-fn shown(message: &str) -> Failed {
+pub(super) fn shown(message: &str) -> Failed {
     crate::text::printable(message).into_owned().into()
 }
 

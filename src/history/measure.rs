@@ -9,11 +9,12 @@ use super::file::{History, append};
 use super::identity::{configuration, hash};
 use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
 use super::robust::median;
-use crate::check::{Decided, Outcome, decide};
+use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
+use crate::job::judge;
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
-use crate::snapshot::snapshot_text;
+use crate::snapshot::Snapshot;
 use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.
@@ -127,7 +128,7 @@ impl Repetition {
             path: path.to_owned(),
             plan: directory.plan()?,
             run: directory.record()?,
-            decided: decide(&directory).map(Box::new).map_err(|error| error.to_string()),
+            decided: judge(&directory, None).map(Box::new).map_err(|error| error.to_string()),
         })
     }
 
@@ -168,7 +169,8 @@ fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrid
         (false, true) => "pass",
         (false, false) => "fail",
     };
-    let snapshots: BTreeSet<String> = decided.iter().map(|decided| snapshot_text(decided)).collect();
+    let snapshots: BTreeSet<String> =
+        decided.iter().map(|decided| Snapshot::of_run(decided).core_text()).collect();
     let record = NightRecord {
         schema_version: SCHEMA,
         record: "night".to_owned(),

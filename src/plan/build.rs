@@ -7,7 +7,8 @@ use pep440_rs::Version;
 use super::model::{Adaptation, Course, Expected, Plan, PortSource};
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
-use crate::procedure::{LoadClient, Procedure, ProfilerKind};
+use crate::procedure::{CustomCheck, LoadClient, Procedure, ProfilerKind};
+use crate::snapshot::Reviews;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,10 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
             max_recompiles: procedure.expect.max_recompiles,
             max_rank_skew: procedure.expect.max_rank_skew,
             files: procedure.expect.files.clone(),
+            checks: {
+                let asked = |check: &&CustomCheck| check.lanes.is_empty() || check.lanes.contains(&site.lane);
+                procedure.checks.iter().filter(asked).cloned().collect()
+            },
             gaps: procedure.gaps.get(&site.lane).cloned().unwrap_or_default(),
         },
         versions: site.versions.clone(),
@@ -105,6 +110,8 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         bench,
         bench_command,
         script,
+        options: Vec::new(),
+        reviews: Reviews::None,
         adaptations: builder.adaptations,
     })
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bench, Bound, Deadlines, Request, Span};
+use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
+use crate::snapshot::Reviews;
 
 /// Stands for the run directory in arguments and variables until the run begins.
 pub(crate) const RUN: &str = "{run}";
@@ -27,6 +28,13 @@ pub struct Plan {
     pub title: String,
     /// Where it runs.
     pub lane: Lane,
+    /// Options of this run that depart from the procedure, such as `tensor_parallel_size 2`: what it
+    /// shows was not reviewed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// Where the reviewed snapshot is.
+    #[serde(default, skip_serializing_if = "is_nowhere")]
+    pub reviews: Reviews,
     /// How the run proceeds.
     #[serde(default)]
     pub course: Course,
@@ -60,6 +68,10 @@ pub struct Plan {
     /// Where and why the plan departs from the manual.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adaptations: Vec<Adaptation>,
+}
+
+fn is_nowhere(reviews: &Reviews) -> bool {
+    *reviews == Reviews::None
 }
 
 impl Plan {
@@ -180,6 +192,9 @@ pub struct Expected {
     /// Ends of the names of further files in the server's working directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Bounds on anything that a trace counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by pair.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gaps: BTreeMap<String, Bound>,

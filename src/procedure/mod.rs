@@ -1,6 +1,7 @@
 //! What a manual says, as data: the TOML model of a procedure and its validation. Knows no lane's commands.
 
 mod bench;
+mod custom;
 mod error;
 mod library;
 mod model;
@@ -9,6 +10,8 @@ mod schema;
 mod validate;
 
 pub use bench::{Bench, Dataset, Goodput, Metric, PromptForm, RampUp, RampUpStrategy, Rate};
+pub use custom::{CustomCheck, Limit};
+pub(crate) use custom::{Percentile, Quantity};
 pub use error::ProcedureError;
 pub use library::{builtin, find, load_directory};
 pub use model::{

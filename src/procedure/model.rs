@@ -9,6 +9,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bench::Bench;
+use super::custom::CustomCheck;
 use crate::lane::Lane;
 use crate::standin::Dialect;
 
@@ -44,6 +45,9 @@ pub struct Procedure {
     pub dialect: Dialect,
     /// What the trace must show.
     pub expect: Expect,
+    /// Bounds on anything that a trace counts.
+    #[serde(default, rename = "check", skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by lane, then by pair (`decode_to_decode`).
     #[serde(default)]
     pub gaps: BTreeMap<Lane, BTreeMap<String, Bound>>,

@@ -129,7 +129,11 @@ fn kind(schema: &Value, part: &Value) -> String {
         Some("string") if part["pattern"].is_string() => "time".to_owned(),
         Some(name) => name.to_owned(),
         None if part["oneOf"].is_array() => "word".to_owned(),
-        None => "number or `\"inf\"`".to_owned(),
+        None if part["const"].is_string() => format!("`{}`", part["const"]),
+        None => {
+            let choices = part["anyOf"].as_array().into_iter().flatten();
+            choices.map(|choice| kind(schema, resolved(schema, choice))).collect::<Vec<_>>().join(" or ")
+        }
     }
 }
 

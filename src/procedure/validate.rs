@@ -3,6 +3,7 @@
 use regex_lite::Regex;
 
 use super::bench::Bench;
+use super::custom;
 use super::model::{LoadClient, Procedure, ProfilerKind, Request};
 
 /// A refused key and the reason.
@@ -17,10 +18,26 @@ pub(crate) fn complaint(procedure: &Procedure) -> Option<Complaint> {
         .or_else(|| lanes(procedure))
         .or_else(|| expect(procedure))
         .or_else(|| gaps(procedure))
+        .or_else(|| checks(procedure))
 }
 
 fn say(key: impl Into<String>, message: impl Into<String>) -> Option<Complaint> {
     Some((key.into(), message.into()))
+}
+
+fn checks(procedure: &Procedure) -> Option<Complaint> {
+    for (number, check) in procedure.checks.iter().enumerate() {
+        if procedure.checks[..number].iter().any(|other| other.name == check.name) {
+            return say(
+                format!("check[{number}].name"),
+                format!("{:?} is the name of two checks", check.name),
+            );
+        }
+        if let Some((key, message)) = custom::complaint(check) {
+            return say(format!("check[{number}].{key}"), format!("[[check]] {}: {message}", check.name));
+        }
+    }
+    None
 }
 
 fn name(procedure: &Procedure) -> Option<Complaint> {

@@ -6,33 +6,39 @@ use std::path::Path;
 use super::nights::sentence;
 use super::page::Reported;
 use crate::history::{State, Verdicts};
+use crate::snapshot::describe;
 
 /// Annotations made at most; one more says how many were not.
 const LIMIT: usize = 8;
 
 /// One `::error` line each, the most severe first: no verdict, failed checks, regressions.
-pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> String {
+pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots: &Path) -> String {
     let mut all: Vec<(u8, String)> = Vec::new();
     for run in runs {
         let name = format!("{}/{}", run.plan.lane, run.plan.procedure);
-        let file = run.committed(snapshots);
+        let file = run.committed();
         match &run.decided {
             Err(error) => all.push((0, line(None, &format!("{name}: no verdict"), &error.to_string()))),
             Ok(decided) => all.extend(decided.verdict.failed().map(|check| {
-                let at = file.as_deref().map(|file| (file, line_of(file, &check.name)));
-                (1, line(at, &format!("{name}: {}", check.name), check.outcome.detail()))
+                let differing = (check.name == "snapshot").then(|| run.snapshot_difference()).flatten();
+                let title = format!("{name}: {}", check.name);
+                match (differing, file.as_deref()) {
+                    (Some(differing), Some(file)) => {
+                        let at = (file, changed_line(file, &differing.diff));
+                        (2, line(Some(at), &title, &describe(&differing.differences)))
+                    }
+                    (_, file) => {
+                        let at = file.map(|file| (file, line_of(file, &check.name)));
+                        (1, line(at, &title, check.outcome.detail()))
+                    }
+                }
             })),
-        }
-        if let (Some(diff), Some(file)) = (run.snapshot_difference(snapshots), file.as_deref()) {
-            let at = Some((file, changed_line(file, &diff)));
-            all.push((2, line(at, &format!("{name}: snapshot"), &changed_lines(&diff))));
         }
     }
     for series in night.map(|night| night.series.as_slice()).unwrap_or_default() {
         let name = format!("{}/{}", series.key.lane, series.key.procedure);
-        let file =
-            snapshots.map(|root| root.join(&series.key.lane).join(format!("{}.snap", series.key.procedure)));
-        let at = file.as_deref().filter(|file| file.is_file()).map(|file| (file, 1));
+        let file = snapshots.join(&series.key.lane).join(format!("{}.snap", series.key.procedure));
+        let at = file.is_file().then_some((file.as_path(), 1));
         let regressed = series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed);
         all.extend(regressed.map(|metric| (3, line(at, &format!("{name}: regressed"), &sentence(metric)))));
     }
@@ -66,12 +72,6 @@ fn changed_line(file: &Path, diff: &str) -> usize {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let place = removed.and_then(|removed| text.lines().position(|line| line == removed));
     place.map_or(1, |index| index + 1)
-}
-
-/// The changed lines of a difference, without their surroundings.
-fn changed_lines(diff: &str) -> String {
-    let changed = diff.lines().skip(2).filter(|line| line.starts_with(['-', '+']));
-    changed.take(20).collect::<Vec<_>>().join("\n")
 }
 
 fn line(at: Option<(&Path, usize)>, title: &str, message: &str) -> String {

@@ -1,7 +1,5 @@
 //! The verdict over everything that a report holds: one word and the lines that say why, for the page and the summary.
 
-use std::path::Path;
-
 use super::nights;
 use super::page::Reported;
 use crate::history::{MetricVerdict, Overall, SeriesVerdict, State, Verdicts};
@@ -15,37 +13,31 @@ pub(crate) struct Headline {
 }
 
 /// The worst first: no verdict, failed, regressed, passed.
-pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> Headline {
-    let mut lines: Vec<String> = runs.iter().flat_map(|run| of_run(run, snapshots)).collect();
+pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline {
+    let mut lines: Vec<String> = runs.iter().flat_map(of_run).collect();
     lines.extend(night.iter().flat_map(|night| &night.series).flat_map(of_series));
     let none = runs.iter().any(|run| run.decided.is_err());
     let failed = runs.iter().any(|run| run.decided.as_ref().is_ok_and(|decided| !decided.verdict.passed));
-    let differs = runs.iter().any(|run| run.snapshot_difference(snapshots).is_some());
     let (word, state) = match (none, failed, night.and_then(Verdicts::worst)) {
         (true, _, _) | (_, _, Some(Overall::Infrastructure)) => ("no verdict: infrastructure error", "none"),
         (_, true, _) | (_, _, Some(Overall::Failed)) => ("FAIL", "fail"),
         (_, _, Some(Overall::Regressed)) => ("REGRESSED", "fail"),
         (_, _, Some(Overall::Suspect)) => ("suspect: repeat it tonight", "none"),
         (_, _, Some(Overall::Insufficient)) if runs.is_empty() => ("insufficient: too few nights", "none"),
-        _ if differs => ("pass, and the snapshot differs", "none"),
         _ => ("pass", "pass"),
     };
     Headline { word, state, lines }
 }
 
-fn of_run(run: &Reported, snapshots: Option<&Path>) -> Vec<String> {
+fn of_run(run: &Reported) -> Vec<String> {
     let name = format!("{}/{} ({})", run.plan.lane, run.plan.procedure, run.name());
-    let mut lines: Vec<String> = match &run.decided {
+    match &run.decided {
         Err(error) => vec![format!("{name}: no verdict: {error}")],
         Ok(decided) => {
             let failed = decided.verdict.failed();
             failed.map(|check| format!("{name}: {}: {}", check.name, check.outcome.detail())).collect()
         }
-    };
-    if run.snapshot_difference(snapshots).is_some() {
-        lines.push(format!("{name}: the snapshot differs from the reviewed one"));
     }
-    lines
 }
 
 fn of_series(series: &SeriesVerdict) -> Vec<String> {

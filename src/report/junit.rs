@@ -1,17 +1,15 @@
 //! JUnit: a suite for each lane, a case for each check of each run. An infrastructure error is an `error`, never a
 //! `failure`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use super::page::Reported;
 use crate::check::Outcome;
+use std::collections::BTreeMap;
 
 /// The document.
-pub(crate) fn junit(runs: &[Reported], snapshots: Option<&Path>) -> String {
+pub(crate) fn junit(runs: &[Reported]) -> String {
     let mut lanes: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
     for run in runs {
-        lanes.entry(run.plan.lane.name()).or_default().extend(cases(run, snapshots));
+        lanes.entry(run.plan.lane.name()).or_default().extend(cases(run));
     }
     let mut text =
         String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tracegate\">\n");
@@ -59,7 +57,7 @@ impl Case {
     }
 }
 
-fn cases(run: &Reported, snapshots: Option<&Path>) -> Vec<Case> {
+fn cases(run: &Reported) -> Vec<Case> {
     let class = format!("{}::{}", run.plan.lane.trial_prefix(), run.plan.procedure);
     let case = |name: &str, kind, message: &str| Case {
         class: class.clone(),
@@ -84,12 +82,6 @@ fn cases(run: &Reported, snapshots: Option<&Path>) -> Vec<Case> {
         .collect();
     if let Some(first) = cases.first_mut() {
         first.properties = properties(run);
-    }
-    if run.committed(snapshots).is_some() {
-        cases.push(match run.snapshot_difference(snapshots) {
-            None => case("snapshot", None, ""),
-            Some(diff) => case("snapshot", Some("failure"), &diff),
-        });
     }
     cases
 }

@@ -5,6 +5,7 @@ mod headline;
 pub(crate) mod junit;
 mod markdown;
 pub(crate) mod nights;
+mod operators;
 pub(crate) mod page;
 mod page_data;
 pub(crate) mod perfetto;

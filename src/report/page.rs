@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::headline::headline;
-use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData, committed};
-use crate::check::{Decided, decide};
+use super::operators::{OperatorsData, operators};
+use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
+use crate::check::Decided;
 use crate::client::Ledger;
 use crate::history::{SeriesView, Verdicts};
+use crate::job::judge;
 use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::run::{RunDirectory, RunError, RunRecord};
+use crate::snapshot::{Comparison, Differing, Reviews, Snapshot, compare_run, file_of};
 use crate::trace::inspect;
 
 const HTML: &str = include_str!("page/page.html");
@@ -33,24 +36,28 @@ pub(crate) struct Reported {
     pub(crate) plan: Plan,
     pub(crate) record: RunRecord,
     pub(crate) decided: Result<Box<Decided>, RunError>,
+    /// Where its reviewed snapshot is.
+    reviews: Reviews,
 }
 
 impl Reported {
     /// A run that was decided just now.
-    pub(crate) fn of(directory: RunDirectory, decided: Decided) -> Self {
+    pub(crate) fn of(directory: RunDirectory, decided: Decided, reviews: Option<&Reviews>) -> Self {
         let (plan, record) = (decided.plan.clone(), decided.record.clone());
-        Self { directory, plan, record, decided: Ok(Box::new(decided)) }
+        let reviews = reviews.unwrap_or(&plan.reviews).clone();
+        Self { directory, plan, record, decided: Ok(Box::new(decided)), reviews }
     }
 
     /// Reads and decides a run directory.
     ///
     /// # Errors
     /// It is no run directory, or its plan or record cannot be read.
-    pub(crate) fn read(path: &Path) -> Result<Self, RunError> {
+    pub(crate) fn read(path: &Path, reviews: Option<&Reviews>) -> Result<Self, RunError> {
         let directory = RunDirectory::open(path)?;
         let (plan, record) = (directory.plan()?, directory.record()?);
-        let decided = decide(&directory).map(Box::new);
-        Ok(Self { directory, plan, record, decided })
+        let decided = judge(&directory, reviews).map(Box::new);
+        let reviews = reviews.unwrap_or(&plan.reviews).clone();
+        Ok(Self { directory, plan, record, decided, reviews })
     }
 
     /// The last part of the directory's path.
@@ -59,13 +66,20 @@ impl Reported {
         path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
     }
 
-    /// `DIRECTORY/LANE/PROCEDURE.snap`, where it is there.
-    pub(crate) fn committed(&self, snapshots: Option<&Path>) -> Option<PathBuf> {
-        let path = snapshots?.join(self.plan.lane.name()).join(format!("{}.snap", self.plan.procedure));
-        path.is_file().then_some(path)
+    /// The reviewed file, where it is one of the working directory: what a pull request can show.
+    pub(crate) fn committed(&self) -> Option<PathBuf> {
+        let root = match &self.reviews {
+            Reviews::Directory(root) => root.clone(),
+            // In tracegate's own repository, what ships is what is reviewed.
+            Reviews::Shipped => PathBuf::from("snapshots"),
+            Reviews::None => return None,
+        };
+        let path = file_of(&root, &self.plan);
+        let here = std::env::current_dir().unwrap_or_default();
+        path.is_file().then(|| path.strip_prefix(here).map_or(path.clone(), Path::to_owned))
     }
 
-    fn data(&self, snapshots: Option<&Path>) -> RunData {
+    fn data(&self) -> RunData {
         let data = RunData {
             name: self.name(),
             lane: self.plan.lane.to_string(),
@@ -79,12 +93,12 @@ impl Reported {
             ..RunData::default()
         };
         match &self.decided {
-            Ok(decided) => RunData {
-                checks: decided.verdict.checks.clone(),
-                snapshot: Some(self.snapshot(decided, snapshots)),
-                ..data
+            Ok(decided) => {
+                let (snapshot, operators) = self.structure(decided);
+                let checks = decided.verdict.checks.clone();
+                RunData { checks, snapshot: Some(snapshot), operators, ..data }
+                    .with_measurements(&decided.traces, &decided.ledger)
             }
-            .with_measurements(&decided.traces, &decided.ledger),
             // What is there is evidence, even where nothing can be decided from it.
             Err(_) => {
                 let traces = inspect(&[self.directory.traces()]).unwrap_or_default();
@@ -104,21 +118,28 @@ impl Reported {
             .collect()
     }
 
-    /// How the run's snapshot text differs from the reviewed one; nothing where it does not, and where
-    /// there is none to compare with. The one place that compares for reports.
-    pub(crate) fn snapshot_difference(&self, snapshots: Option<&Path>) -> Option<String> {
-        let decided = self.decided.as_ref().ok()?;
-        let reviewed = committed(&self.committed(snapshots)?)?;
-        let observed = crate::snapshot::snapshot_text(decided);
-        (reviewed.trim_end() != observed.trim_end()).then(|| crate::snapshot::unified(&reviewed, &observed))
+    /// How the run differs from the reviewed snapshot; nothing where it does not, and where there is none
+    /// to compare with. The one place that compares for reports.
+    pub(crate) fn snapshot_difference(&self) -> Option<Box<Differing>> {
+        match compare_run(&self.reviews, self.decided.as_ref().ok()?).0 {
+            Comparison::Different(differing) => Some(differing),
+            _ => None,
+        }
     }
 
-    fn snapshot(&self, decided: &Decided, snapshots: Option<&Path>) -> SnapshotData {
-        SnapshotData {
-            diff: self.snapshot_difference(snapshots),
-            committed: self.committed(snapshots).map(|path| path.display().to_string()),
-            observed: crate::snapshot::snapshot_text(decided),
-        }
+    /// The structure of the run beside what was reviewed.
+    fn structure(&self, decided: &Decided) -> (SnapshotData, Vec<OperatorsData>) {
+        let (comparison, label) = compare_run(&self.reviews, decided);
+        let (committed, differing) = match comparison {
+            Comparison::Different(differing) => (Some(label), Some(differing)),
+            Comparison::Equal => (Some(label), None),
+            Comparison::None(_) | Comparison::Unreadable(_) => (None, None),
+        };
+        let seen = Snapshot::of_run(decided);
+        let differences = differing.as_ref().map(|differing| differing.differences.as_slice());
+        let operators = operators(&seen, differences.unwrap_or_default());
+        let diff = differing.map(|differing| differing.text());
+        (SnapshotData { diff, committed, observed: seen.to_string() }, operators)
     }
 }
 
@@ -142,7 +163,7 @@ fn plan_data(plan: &Plan, record: &RunRecord) -> PlanData {
     }
 }
 
-/// The page. `snapshots` is where reviewed snapshots are, to compare with.
+/// The page.
 ///
 /// # Errors
 /// The data cannot be written as JSON.
@@ -150,10 +171,9 @@ pub(crate) fn page(
     runs: &[Reported],
     history: Vec<SeriesView>,
     night: Option<&Verdicts>,
-    snapshots: Option<&Path>,
 ) -> Result<String, serde_json::Error> {
-    let headline = headline(runs, night, snapshots);
-    let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data(snapshots)).collect(), history };
+    let headline = headline(runs, night);
+    let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data()).collect(), history };
     // Inside a script element only `<` can end it or begin a comment.
     let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
     let lines: String = headline

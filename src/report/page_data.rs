@@ -1,10 +1,10 @@
 //! The data of the report page: what the script draws, with times that fit a JavaScript number.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 
+use super::operators::OperatorsData;
 use super::table::totals;
 use crate::check::Check;
 use crate::history::{SeriesView, client_times};
@@ -41,6 +41,7 @@ pub(super) struct RunData {
     pub(super) plan: PlanData,
     pub(super) phases: Vec<PhaseData>,
     pub(super) snapshot: Option<SnapshotData>,
+    pub(super) operators: Vec<OperatorsData>,
 }
 
 #[derive(Serialize)]
@@ -234,11 +235,4 @@ fn times((name, mut values): (&'static str, Vec<f64>)) -> Option<TimesData> {
         p50: crate::history::median(&values)?,
         max: *values.last()?,
     })
-}
-
-/// The reviewed text of a `.snap` file, without insta's header.
-pub(super) fn committed(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let body = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).map(|(_, body)| body);
-    Some(body.unwrap_or(&text).to_owned())
 }

@@ -1,7 +1,5 @@
 //! The Markdown job summary: the verdict on top, details last, and never over the limit of the service that shows it.
 
-use std::path::Path;
-
 use super::headline::headline;
 use super::nights::{cell, verdicts_markdown};
 use super::page::Reported;
@@ -13,8 +11,8 @@ use crate::lane::Lane;
 const LIMIT: usize = 1024 * 1024 - 4096;
 
 /// The summary.
-pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>, snapshots: Option<&Path>) -> String {
-    let headline = headline(runs, night, snapshots);
+pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>) -> String {
+    let headline = headline(runs, night);
     let mut text = format!("# {}\n\n", cell(headline.word));
     for line in &headline.lines {
         push(&mut text, &format!("- {}\n", cell(line)));
@@ -35,7 +33,7 @@ pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>, snapshots: O
     // Details last: they are what may be dropped.
     let mut dropped = 0;
     for run in runs {
-        if !push(&mut text, &details(run, snapshots)) {
+        if !push(&mut text, &details(run)) {
             dropped += 1;
         }
     }
@@ -71,7 +69,7 @@ fn row(run: &Reported) -> String {
     )
 }
 
-fn details(run: &Reported, snapshots: Option<&Path>) -> String {
+fn details(run: &Reported) -> String {
     let mut text = format!(
         "<details><summary>{}/{} ({})</summary>\n\n",
         run.plan.lane,
@@ -87,10 +85,12 @@ fn details(run: &Reported, snapshots: Option<&Path>) -> String {
                     if matches!(check.outcome, Outcome::Fail(_)) { "**FAIL**" } else { check.outcome.word() };
                 text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.outcome.detail()));
             }
-            if let Some(diff) = run.snapshot_difference(snapshots) {
+            if let Some(diff) = run.snapshot_difference() {
                 // Indented: a fence could be closed by the text itself.
                 text += "\nThe snapshot differs from the reviewed one:\n\n";
-                text.extend(crate::text::inert(&diff, 20_000).lines().map(|line| format!("    {line}\n")));
+                text.extend(
+                    crate::text::inert(&diff.text(), 20_000).lines().map(|line| format!("    {line}\n")),
+                );
             }
         }
     }

@@ -1,7 +1,29 @@
-//! The reviewed text of a run: what should stay the same from run to run and machine to machine.
+//! The reviewed text of a run: what should stay the same from run to run and machine to machine. Built, written, read,
+//! compared by meaning, and accepted through insta.
 
-mod compare;
+mod build;
+mod comparison;
+mod describe;
+mod difference;
+mod facts;
+mod interval;
+mod merge;
+mod parse;
+mod review;
+mod reviews;
+mod source;
+mod table;
 mod text;
 
-pub(crate) use compare::{Compared, compare, unified};
-pub use text::snapshot_text;
+pub(crate) use comparison::{Comparison, Differing, compare_run, outcome};
+pub(crate) use describe::{describe, footer, unified};
+pub use difference::{Difference, Group};
+pub(crate) use facts::RankGroup;
+pub use facts::Snapshot;
+pub use parse::SnapshotError;
+pub(crate) use parse::body;
+pub(crate) use review::{Reviewed, review};
+pub use reviews::Reviews;
+pub(crate) use reviews::file_of;
+pub use source::{Source, SourceError};
+pub(crate) use table::{Column, Table};

@@ -1,91 +1,126 @@
-//! Builds the reviewed text. One fact a line, no durations, ids, addresses, line numbers or host names.
+//! The reviewed text: one fact a line, sorted, without padding, so that one change is one line.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 
-use crate::check::Decided;
-use crate::trace::{Step, StepKind, Trace};
+use super::facts::{LedgerFacts, RankFacts, Snapshot, StepFacts};
+use super::table::{Column, Table};
+use crate::trace::Budget;
 
-/// The text of one run's structure. Equal texts mean equal structure.
-#[must_use]
-pub fn snapshot_text(decided: &Decided) -> String {
-    let mut text =
-        format!("tracegate-snapshot 1\nprocedure {}\nlane {}\n", decided.plan.procedure, decided.plan.lane);
-    let ledger = &decided.ledger;
-    let prompts: u64 = ledger.requests.iter().map(|served| served.prompt_tokens).sum();
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "\n[ledger]\nrequests {}\nprompt_tokens {prompts}\noutput_tokens {}\n",
-        ledger.requests.len(),
-        ledger.output_tokens()
-    );
-    // Ranks that ran the same stand together: a reviewer reads it once.
-    let mut sections: Vec<(Vec<String>, String)> = Vec::new();
-    for trace in decided.workers() {
-        let rank = trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string());
-        let mut section = String::new();
-        write_rank(&mut section, trace, decided);
-        match sections.iter_mut().find(|(_, known)| *known == section) {
-            Some((ranks, _)) => ranks.push(rank),
-            None => sections.push((vec![rank], section)),
+/// First line of every snapshot; a change of the form is a change of the number.
+pub(super) const HEAD: &str = "tracegate-snapshot 2";
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, write_all)
+    }
+}
+
+impl Snapshot {
+    /// The text without operators and provenance: what stays the same although single operators
+    /// vary from run to run.
+    #[must_use]
+    pub(crate) fn core_text(&self) -> String {
+        let mut text = String::new();
+        let bare = Self { seen: String::new(), ..self.clone() };
+        // Writing to a String cannot fail.
+        let _ = bare.write(&mut text, write_core);
+        text
+    }
+
+    fn write<W: Write>(&self, out: &mut W, rank: fn(&mut W, &RankFacts) -> fmt::Result) -> fmt::Result {
+        writeln!(out, "{HEAD}")?;
+        if let Some(owner) = &self.owner {
+            writeln!(out, "procedure {}\nlane {}", owner.procedure, owner.lane)?;
+        }
+        if !self.seen.is_empty() {
+            writeln!(out, "seen {}", self.seen)?;
+        }
+        if let Some(LedgerFacts { requests, prompt_tokens, output_tokens }) = &self.ledger {
+            writeln!(
+                out,
+                "\n[ledger]\nrequests {requests}\nprompt_tokens {prompt_tokens}\noutput_tokens {output_tokens}"
+            )?;
+        }
+        for group in &self.ranks {
+            let word = if group.ranks.len() == 1 { "rank" } else { "ranks" };
+            writeln!(out, "\n[{word} {}]", group.ranks.join(" "))?;
+            rank(out, &group.facts)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_core<W: Write>(out: &mut W, facts: &RankFacts) -> fmt::Result {
+    writeln!(out, "evidence {}", facts.evidence)?;
+    match &facts.steps {
+        StepFacts::Sequence(runs) => {
+            for (label, times) in runs {
+                let times = if *times > 1 { format!(" x{times}") } else { String::new() };
+                writeln!(out, "step {label}{times}")?;
+            }
+        }
+        StepFacts::Language { facts } => facts.iter().try_for_each(|fact| writeln!(out, "{fact}"))?,
+    }
+    writeln!(out, "idle {}", facts.idle)?;
+    writeln!(out, "context_tokens {}", facts.context_tokens)?;
+    writeln!(out, "generation_tokens {}", facts.generation_tokens)?;
+    writeln!(out, "recompiles {}", facts.recompiles)?;
+    facts.problems.iter().try_for_each(|problem| writeln!(out, "problem {problem}"))
+}
+
+fn write_all(out: &mut fmt::Formatter<'_>, facts: &RankFacts) -> fmt::Result {
+    write_core(out, facts)?;
+    write_table(out, "ops", &facts.operators)?;
+    write_table(out, "sampler", &facts.sampler)?;
+    write_budgets(out, &facts.budgets)?;
+    for (columns, shapes) in same_calls(&facts.calls) {
+        for (number, shape) in shapes.iter().enumerate() {
+            let or = if number == 0 { "" } else { " or" };
+            writeln!(out, "\n[calls {}{or}]\n{}", names(columns.iter().copied()), shape.join("\n"))?;
         }
     }
-    for (ranks, section) in sections {
-        let word = if ranks.len() == 1 { "rank" } else { "ranks" };
-        let _ = write!(text, "\n[{word} {}]\n{section}", ranks.join(" "));
+    if !facts.ratios.is_empty() {
+        writeln!(out, "\n[gap/step]")?;
+        facts.ratios.iter().try_for_each(|(pair, ratio)| writeln!(out, "{pair}: {ratio}"))?;
     }
-    text
+    Ok(())
 }
 
-fn write_rank(text: &mut String, trace: &Trace, decided: &Decided) {
-    let _ = writeln!(text, "evidence {}", trace.evidence.name());
-    // One request makes one sequence. Several may be batched in more than one way: then the text
-    // holds what every way has in common, and the checks hold the rest.
-    if decided.ledger.requests.len() == 1 {
-        write_steps(text, trace);
-    } else {
-        let expected = &decided.plan.expected;
-        let _ = writeln!(text, "sequence within {}", expected.sequence);
-        if let Some(limit) = expected.max_decode_batch {
-            let _ = writeln!(text, "decode batch within {limit}");
+fn names(columns: impl IntoIterator<Item = Column>) -> String {
+    columns.into_iter().map(Column::name).collect::<Vec<_>>().join(" ")
+}
+
+fn write_table(out: &mut impl Write, title: &str, table: &Table) -> fmt::Result {
+    if table.columns.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n[{title} {}]", names(table.columns.iter().copied()))?;
+    table.lines().iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// All of them, zeros too: a reviewer sees what is held to nothing.
+fn write_budgets(out: &mut impl Write, table: &Table) -> fmt::Result {
+    if table.columns.is_empty() {
+        return Ok(());
+    }
+    let mut lines = table.lines();
+    let spent: BTreeSet<&str> = table.names().collect();
+    let unspent = Budget::ALL.into_iter().map(Budget::name).filter(|name| !spent.contains(name));
+    lines.extend(unspent.map(|name| format!("{name}: 0")));
+    lines.sort();
+    writeln!(out, "\n[budgets {}]", names(table.columns.iter().copied()))?;
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Columns with the same shapes, together.
+fn same_calls(calls: &BTreeMap<Column, BTreeSet<Vec<String>>>) -> Vec<(Vec<Column>, &BTreeSet<Vec<String>>)> {
+    let mut together: Vec<(Vec<Column>, &BTreeSet<Vec<String>>)> = Vec::new();
+    for (column, shapes) in calls {
+        match together.iter_mut().find(|(_, known)| *known == shapes) {
+            Some((columns, _)) => columns.push(*column),
+            None => together.push((vec![*column], shapes)),
         }
     }
-    let count =
-        |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
-    let _ = write!(
-        text,
-        "context_tokens {}\ngeneration_tokens {}\nrecompiles {}\n",
-        count(trace.totals.context_tokens),
-        count(trace.totals.generation_tokens),
-        trace.recompiles.in_window
-    );
-    for problem in &trace.problems {
-        let _ = writeln!(text, "problem {}", problem.code.code());
-    }
-}
-
-fn describe(step: &Step) -> String {
-    let part = |requests: Option<u64>, tokens: Option<u64>| match (requests, tokens) {
-        (Some(requests), Some(tokens)) => format!("{requests}({tokens})"),
-        (Some(requests), None) => requests.to_string(),
-        _ => "?".to_owned(),
-    };
-    format!(
-        "{} context {} generation {}",
-        step.kind,
-        part(step.context_requests, step.context_tokens),
-        part(step.generation_requests, step.generation_tokens)
-    )
-}
-
-fn write_steps(text: &mut String, trace: &Trace) {
-    let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
-    let mut rest = working.as_slice();
-    while let Some((first, _)) = rest.split_first() {
-        let label = describe(first);
-        let same = rest.iter().take_while(|step| describe(step) == label).count();
-        let times = if same > 1 { format!(" x{same}") } else { String::new() };
-        let _ = writeln!(text, "step {label}{times}");
-        rest = &rest[same..];
-    }
+    together
 }

@@ -186,7 +186,7 @@ impl Engine {
     }
 
     async fn execute(&mut self, mut step: Executed) {
-        step.start = self.at + self.latency.gap() * if self.long_gaps { 30 } else { 1 };
+        step.start = self.at + self.latency.gap() * if self.long_gaps { 3 } else { 1 };
         step.end = step.start + self.latency.step(step.context_tokens, step.generation_requests);
         self.clock.reach(step.end).await;
         self.at = step.end;

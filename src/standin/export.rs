@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::dialect::Dialect;
+use super::disguise::Disguise;
 use super::engine::Executed;
 use super::event_file::merged;
 use super::event_writer::{base_time, create};
@@ -36,6 +37,7 @@ pub(super) struct Export {
     pub(super) vllm_version: &'static str,
     pub(super) fault: Option<Fault>,
     pub(super) through_tmpdir: bool,
+    pub(super) disguise: Disguise,
     pub(super) config: ProfilerConfig,
 }
 
@@ -59,7 +61,7 @@ impl Export {
     }
 
     fn write_frontend(&self) -> io::Result<()> {
-        let stem = format!("standin_{}.async_llm", std::process::id());
+        let stem = format!("{}_{}.async_llm", self.disguise.host(), self.disguise.pid(std::process::id()));
         let path = self.file(&self.directory, &stem, self.window.1);
         let out = create(&path, self.config.torch_profiler_use_gzip)?;
         frontend_trace::write(
@@ -67,6 +69,7 @@ impl Export {
             base_time(self.epoch),
             self.window,
             self.vllm_version,
+            self.disguise,
             "tmpfrontend.json",
         )?
         .finish()?;
@@ -94,6 +97,7 @@ impl Export {
             template: &VLLM_032_CPU,
             with_stack: self.config.torch_profiler_with_stack,
             fault: self.fault,
+            disguise: self.disguise,
             trace_name: "tmpworker.json",
         };
         if self.through_tmpdir {
@@ -139,7 +143,7 @@ impl Export {
     }
 
     fn pid(&self, rank: u32) -> u32 {
-        std::process::id() + 1 + rank
+        self.disguise.pid(std::process::id()) + 1 + rank
     }
 
     /// The worker's file name up to its serial number, as each version has it.

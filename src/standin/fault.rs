@@ -16,7 +16,7 @@ pub enum Fault {
     MissingPrompt,
     /// The first decode step stands before the prompt step.
     ReorderSteps,
-    /// The gaps between steps are thirty times as long.
+    /// The gaps between steps are three times as long.
     LongGaps,
     /// The worker trace file ends in the middle of the gzip stream.
     TruncatedTrace,
@@ -90,6 +90,8 @@ pub enum Fault {
     StreamCut,
     /// One layer multiplies with `aten::mm` in place of `aten::addmm`.
     ChangedOps,
+    /// Every layer multiplies with `_C::onednn_mm` in place of `aten::addmm`.
+    SwappedOps,
     /// Each decode step copies a tensor from the device to the host.
     ExtraD2h,
     /// Each decode step waits for the device.

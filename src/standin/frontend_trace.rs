@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::disguise::Disguise;
 use super::event_writer::{EventWriter, Slice};
 
 const FRAMES: [&str; 6] = [
@@ -21,13 +22,14 @@ pub(crate) fn write<W: Write>(
     base: i64,
     window: (i64, i64),
     vllm_version: &str,
+    disguise: Disguise,
     trace_name: &str,
 ) -> io::Result<W> {
-    let pid = std::process::id();
+    let pid = disguise.pid(std::process::id());
     let metadata = [
         ("with_stack", "1".to_owned()),
         ("vllm_version", Value::from(vllm_version).to_string()),
-        ("host_name", "\"standin\"".to_owned()),
+        ("host_name", Value::from(disguise.host()).to_string()),
     ];
     let mut writer = EventWriter::begin(out, base, &metadata)?;
     writer.metadata("process_name", pid, 0, window.0, "name", &Value::from("python"))?;
@@ -38,14 +40,14 @@ pub(crate) fn write<W: Write>(
         pid,
         window.0,
         "name",
-        &Value::from(format!("thread {pid} (python)")),
+        &Value::from(disguise.thread(format!("thread {pid} (python)"))),
     )?;
     let length = window.1 - window.0;
     for (depth, name) in FRAMES.iter().enumerate() {
         let inset = depth as i64 * 1_500;
         let slice = Slice {
             cat: "python_function",
-            name,
+            name: &disguise.frame(name),
             pid,
             tid: pid,
             start: window.0 + 5_000 + inset,

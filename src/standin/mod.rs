@@ -5,6 +5,7 @@
 mod api;
 mod completions;
 mod dialect;
+mod disguise;
 mod engine;
 mod error;
 mod event_file;

@@ -21,6 +21,7 @@ pub(crate) struct Template {
     pub(crate) finish: Vec<Op>,
     pub(crate) more_tokens: Vec<Op>,
     pub(crate) sampler: Vec<Op>,
+    pub(crate) sampler_several: Vec<Op>,
     pub(crate) idle: Vec<Op>,
 }
 
@@ -53,6 +54,7 @@ impl Template {
             "finish" => &mut self.finish,
             "more-tokens" => &mut self.more_tokens,
             "sampler" => &mut self.sampler,
+            "sampler-several" => &mut self.sampler_several,
             "idle" => &mut self.idle,
             _ => return None,
         })
@@ -124,12 +126,22 @@ pub(crate) fn spoil_step(ops: &mut Vec<Op>, fault: Fault, decodes: bool) {
                 op.name = "aten::mm";
             }
         }
+        Fault::SwappedOps => rename(ops, "aten::addmm", "_C::onednn_mm"),
         Fault::ExtraD2h if decodes => ops.push(leaf("Memcpy DtoH (Device -> Pageable)")),
         Fault::ExtraSync if decodes => ops.push(leaf("cudaDeviceSynchronize")),
         Fault::ExtraItem if decodes => {
             ops.push(Op { calls: vec![leaf("aten::_local_scalar_dense")], ..leaf("aten::item") });
         }
         _ => {}
+    }
+}
+
+fn rename(ops: &mut [Op], from: &str, to: &'static str) {
+    for op in ops {
+        if op.name == from {
+            op.name = to;
+        }
+        rename(&mut op.calls, from, to);
     }
 }
 
@@ -176,6 +188,7 @@ mod tests {
         assert_eq!(size(&decode), 792);
         assert_eq!(size(&VLLM_032_CPU.step(true)), 798);
         assert_eq!(count(&VLLM_032_CPU.sampler, "_C::greedy_argmax"), 1);
+        assert_eq!((size(&VLLM_032_CPU.sampler), size(&VLLM_032_CPU.sampler_several)), (18, 17));
         assert_eq!(size(&VLLM_032_CPU.idle), 6);
     }
 

@@ -82,6 +82,10 @@ pub struct StandinOptions {
     /// Print the environment while booting; for tests of what a server is told
     #[arg(long, hide = true)]
     pub log_environment: bool,
+    /// Other pids, hosts, thread names, line numbers, addresses and graph hashes in the traces, as on
+    /// another machine and at another commit; for tests of what must not matter
+    #[arg(long, value_name = "SEED", hide = true)]
+    pub disguise: Option<u64>,
     /// Accepted and recorded, as vLLM has it
     #[arg(long)]
     pub enforce_eager: bool,

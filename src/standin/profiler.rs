@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dialect::Dialect;
+use super::disguise::Disguise;
 use super::engine::{Clock, Executed};
 use super::error::ApiError;
 use super::event_file::EventFile;
@@ -20,6 +21,7 @@ pub(crate) struct Profiler {
     worker_dir: Option<PathBuf>,
     fault: Option<Fault>,
     through_tmpdir: bool,
+    disguise: Disguise,
     window: Option<Window>,
     /// The Gaudi plugin's own events.
     events: Option<EventFile>,
@@ -50,6 +52,7 @@ impl Profiler {
             vllm_version: options.dialect.vllm_version(),
             fault: options.fault,
             through_tmpdir: options.through_tmpdir,
+            disguise: Disguise::new(options.disguise),
             window: None,
         }
     }
@@ -118,6 +121,7 @@ impl Profiler {
             vllm_version: self.vllm_version,
             fault: self.fault,
             through_tmpdir: self.through_tmpdir,
+            disguise: self.disguise,
             config,
         };
         let later = self.fault == Some(Fault::AsyncExport);

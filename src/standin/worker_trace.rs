@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::dialect::Dialect;
+use super::disguise::Disguise;
 use super::engine::Executed;
 use super::event_writer::{EventWriter, Slice};
 use super::fault::Fault;
@@ -24,6 +25,7 @@ pub(crate) struct WorkerTrace<'a> {
     pub(crate) with_stack: bool,
     /// What is wrong with the operators.
     pub(crate) fault: Option<Fault>,
+    pub(crate) disguise: Disguise,
     pub(crate) trace_name: &'a str,
 }
 
@@ -81,7 +83,7 @@ impl WorkerTrace<'_> {
                 ("with_stack", u8::from(self.with_stack).to_string()),
                 ("distributedInfo", distributed),
                 ("vllm_version", Value::from(self.vllm_version).to_string()),
-                ("host_name", "\"standin\"".to_owned()),
+                ("host_name", Value::from(self.disguise.host()).to_string()),
             ],
         )?;
         self.write_metadata(&mut writer)?;
@@ -100,7 +102,7 @@ impl WorkerTrace<'_> {
         writer.metadata("process_sort_index", pid, 0, at, "sort_index", &Value::from(pid))?;
         // Kineto repeats the names of a thread; a reader must not mind.
         for _ in 0..2 {
-            let thread = Value::from(format!("thread {pid} ({process})"));
+            let thread = Value::from(self.disguise.thread(format!("thread {pid} ({process})")));
             writer.metadata("thread_name", pid, pid, at, "name", &thread)?;
             writer.metadata("thread_sort_index", pid, pid, at, "sort_index", &Value::from(pid))?;
         }
@@ -131,7 +133,8 @@ impl WorkerTrace<'_> {
             self.place_step(step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
                 external_id += 1;
-                let slice = self.span("cpu_op", op.name, op.start, op.duration);
+                let name = self.disguise.operator(op.name);
+                let slice = self.span("cpu_op", &name, op.start, op.duration);
                 writer
                     .slice(slice, format_args!("\"External id\": {external_id},\"Record function id\": 0"))?;
             }
@@ -162,7 +165,10 @@ impl WorkerTrace<'_> {
         }
         let more_tokens = step.context_tokens > step.context_requests;
         let mut ops = self.template.step(more_tokens);
-        let mut sampler = self.template.sampler.clone();
+        let sampled = step.context_requests + step.generation_requests;
+        let template = self.template;
+        let mut sampler =
+            if sampled > 1 { template.sampler_several.clone() } else { template.sampler.clone() };
         if let Some(fault) = self.fault {
             spoil_step(&mut ops, fault, step.context_requests == 0);
             spoil_sampler(&mut sampler, fault);
@@ -255,7 +261,8 @@ impl<W: Write> Frames<'_, '_, W> {
     fn frame(&mut self, name: &str, parent: Option<u64>, start: i64, duration: i64) -> io::Result<u64> {
         self.next_id += 1;
         let id = self.next_id;
-        let slice = self.trace.span("python_function", name, start, duration.max(100));
+        let name = self.trace.disguise.frame(name);
+        let slice = self.trace.span("python_function", &name, start, duration.max(100));
         match parent {
             Some(parent) => self
                 .writer

@@ -15,7 +15,7 @@ fn without_line(name: &str) -> String {
     name.to_owned()
 }
 
-fn without_addresses(name: &str) -> String {
+pub(super) fn without_addresses(name: &str) -> String {
     let mut parts = name.split("0x");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod budget;
+mod call_tree;
 mod collect;
 pub(crate) mod complete;
 mod defect;
@@ -18,6 +20,8 @@ mod gzip;
 mod marks;
 mod model;
 mod names;
+mod operator_name;
+mod operators;
 mod pairs;
 mod ranks;
 mod read;
@@ -25,10 +29,13 @@ mod scan;
 mod source;
 mod step;
 
+pub(crate) use budget::Budget;
 pub use defect::{DefectKind, Problem};
 pub use device::Device;
 pub use explain::{ExplainedGap, FrameShare, explain_gaps};
 pub use forward_name::Bucket;
+pub(crate) use model::inspect_with_operators;
 pub use model::{Format, Recompile, Recompiles, Trace, TraceRole, inspect, trace_files};
+pub use operators::{Counts, Operators, StepOperators};
 pub use ranks::Ranks;
 pub use step::{Evidence, GapSummary, Step, StepKind, Totals};

@@ -10,6 +10,7 @@ use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::file_name::{FileName, is_trace_name};
+use super::operators::Operators;
 use super::pairs::LaneKey;
 use super::read::read_file;
 use super::step::{Evidence, GapSummary, Step, Totals, arrange, gaps_by_pair};
@@ -292,6 +293,23 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
 /// # Errors
 /// A path that cannot be listed, or a directory without a trace file.
 pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
+    Ok(read_all(&trace_paths(paths)?, Trace::read))
+}
+
+/// The same with the operators of each trace, for which each file is read twice.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_with_operators(paths: &[PathBuf]) -> io::Result<Vec<(Trace, Operators)>> {
+    let read = |path: &Path| {
+        let trace = Trace::read(path);
+        let operators = Operators::read(path, &trace);
+        (trace, operators)
+    };
+    Ok(read_all(&trace_paths(paths)?, read))
+}
+
+fn trace_paths(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -313,23 +331,24 @@ pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
             files.push(path.clone());
         }
     }
-    Ok(read_all(&files))
+    Ok(files)
 }
 
-/// Reads several files, at most one per core at a time, and returns them in the order given.
-fn read_all(files: &[PathBuf]) -> Vec<Trace> {
+/// Reads several files, at most one per core at a time, and returns what was read in the order given.
+fn read_all<T: Send>(files: &[PathBuf], read: impl Fn(&Path) -> T + Sync) -> Vec<T> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut traces = Vec::with_capacity(files.len());
+    let mut all = Vec::with_capacity(files.len());
     for some in files.chunks(cores) {
+        let read = &read;
         std::thread::scope(|scope| {
-            let reading: Vec<_> = some.iter().map(|file| scope.spawn(|| Trace::read(file))).collect();
+            let reading: Vec<_> = some.iter().map(|file| scope.spawn(move || read(file))).collect();
             for (thread, file) in reading.into_iter().zip(some) {
                 // A reader that panicked is a defect of this crate; reading again shows it.
-                traces.push(thread.join().unwrap_or_else(|_| Trace::read(file)));
+                all.push(thread.join().unwrap_or_else(|_| read(file)));
             }
         });
     }
-    traces
+    all
 }
 
 /// The trace files directly in a directory, sorted by name.

@@ -79,6 +79,23 @@ function snapshot(run) {
   return section("Snapshot", ...parts, folded("observed.snap", el("pre", {}, run.snapshot.observed)));
 }
 
+// A count, and what was reviewed where it differs.
+function cells(row) {
+  return row.cells.map((count, at) => (row.before[at] === null ? count : el("span", { class: "mark fail" }, `${row.before[at]} → ${count}`)));
+}
+
+function operators(run) {
+  if (!run.operators.length) return null;
+  const parts = run.operators.flatMap(({ ranks, tables }) => tables.flatMap(({ title, columns, rows }) => {
+    const where = run.operators.length > 1 ? `, rank ${ranks}` : "";
+    const differing = rows.filter((row) => row.before.some((before) => before !== null));
+    const show = (some) => table(["", ...columns], some.map((row) => [row.name, ...cells(row)]));
+    const all = folded(`${title}${where} (${rows.length})`, show(rows));
+    return differing.length ? [el("p", {}, `${title}${where}: ${counted(differing.length, "name")} not as reviewed`), show(differing), all] : [all];
+  }));
+  return section("Operators", el("p", { class: "faint" }, "Counted by kind of step on the worker's own thread. An interval where steps of one kind differ."), ...parts);
+}
+
 function stepTables(run) {
   const LIMIT = 400;
   const tables = run.traces.filter((trace) => trace.steps.kind.length).map((trace) => {
@@ -118,7 +135,7 @@ function runSection(run) {
     if (timeline.hiddenRequests > 0) notes.push(`${timeline.hiddenRequests} more requests are not drawn.`);
     node.append(section("Steps", el("p", { class: "faint" }, ["Drag to move, Ctrl and wheel to zoom, arrow keys for steps, G for the largest gap.", ...notes].join(" ")), timeline.root, ...stepTables(run)));
   }
-  node.append(...[gapCharts(run), ledger(run), client(run), snapshot(run), plan(run), problems(run)].filter(Boolean),
+  node.append(...[gapCharts(run), ledger(run), client(run), operators(run), snapshot(run), plan(run), problems(run)].filter(Boolean),
     section("Traces", el("ul", { class: "lines" }, ...run.traces.map(describeTrace))));
   return node;
 }

@@ -10,18 +10,18 @@ type Ask = dyn Fn(&Decided) -> Outcome + Send + Sync;
 
 /// A named question about a decided run.
 #[derive(Clone)]
-pub(super) struct CustomCheck {
+pub(super) struct AddedCheck {
     name: String,
     ask: Arc<Ask>,
 }
 
-impl fmt::Debug for CustomCheck {
+impl fmt::Debug for AddedCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CustomCheck").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("AddedCheck").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl CustomCheck {
+impl AddedCheck {
     pub(super) fn new(
         name: impl Into<String>,
         ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
@@ -52,7 +52,7 @@ mod tests {
     use crate::client::Ledger;
     use crate::lane::{Lane, assume};
 
-    fn asked(checks: &[CustomCheck]) -> Verdict {
+    fn asked(checks: &[AddedCheck]) -> Verdict {
         let site = assume(Lane::Standin, [("vllm".to_owned(), "0.32.0".to_owned())].into());
         let procedure = &crate::procedure::builtin().unwrap()[0];
         let mut decided = Decided {
@@ -60,6 +60,7 @@ mod tests {
             record: crate::run::RunRecord::begun(),
             ledger: Ledger::default(),
             traces: Vec::new(),
+            operators: Vec::new(),
             verdict: Verdict::of(vec![("order", Outcome::Pass("P".to_owned()))]),
         };
         checks.iter().for_each(|check| check.add_to(&mut decided));
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn answers_stand_behind_the_built_in_ones_under_their_names() {
-        let verdict = asked(&[CustomCheck::new("mine", pass)]);
+        let verdict = asked(&[AddedCheck::new("mine", pass)]);
         assert!(verdict.passed);
         let names: Vec<&str> = verdict.checks.iter().map(|check| check.name.as_str()).collect();
         assert_eq!(names, ["order", "mine"]);
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_failure_with_the_name_of_its_check() {
         let verdict =
-            asked(&[CustomCheck::new("mine", |_| panic!("no {}", 7)), CustomCheck::new("next", pass)]);
+            asked(&[AddedCheck::new("mine", |_| panic!("no {}", 7)), AddedCheck::new("next", pass)]);
         assert!(!verdict.passed);
         let failed: Vec<_> = verdict.failed().collect();
         assert_eq!(failed.len(), 1);
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn two_checks_of_one_name_are_refused() {
-        let verdict = asked(&[CustomCheck::new("order", pass)]);
+        let verdict = asked(&[AddedCheck::new("order", pass)]);
         assert_eq!(verdict.failed().count(), 1);
     }
 }

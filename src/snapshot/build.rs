@@ -1,0 +1,194 @@
+//! A run, or bare traces, as a snapshot.
+
+use std::collections::BTreeMap;
+
+use super::facts::{LedgerFacts, Owner, RankFacts, RankGroup, Ratio, Snapshot, StepFacts};
+use super::interval::Interval;
+use super::table::Column;
+use crate::check::{Decided, fits_sequence};
+use crate::lane::Lane;
+use crate::plan::Expected;
+use crate::trace::{Budget, Counts, Operators, Step, StepKind, StepOperators, Trace};
+
+/// Lanes with ratios: hardware, and the stand-in, whose clock is its own. On a shared CPU decode steps of one
+/// procedure took 31 to 1,969 ms.
+const WITH_RATIOS: [Lane; 2] = [Lane::Gaudi, Lane::Standin];
+/// Shapes of call trees kept of one kind of step; more than these are no structure.
+const MOST_SHAPES: usize = 4;
+
+impl Snapshot {
+    /// The structure of a decided run.
+    #[must_use]
+    pub fn of_run(decided: &Decided) -> Self {
+        let plan = &decided.plan;
+        let ledger = &decided.ledger;
+        let requests = ledger.requests.len() as u64;
+        let of_rank = |(trace, operators): (&Trace, &Operators)| {
+            let steps = if requests == 1 { sequence(trace) } else { language(trace, &plan.expected) };
+            let ratios = if WITH_RATIOS.contains(&plan.lane) { ratios(trace) } else { BTreeMap::new() };
+            let mut facts = RankFacts { steps, ratios, ..rank_facts(trace, operators) };
+            // An engine may fall idle once a request and need not: it depends on when they arrive.
+            if requests > 1 && facts.idle.high <= requests {
+                facts.idle = Interval { low: 0, high: requests };
+            }
+            (rank_name(trace), facts)
+        };
+        let versions = plan.versions.iter().map(|(name, version)| format!("{name} {version}"));
+        Self {
+            owner: Some(Owner { procedure: plan.procedure.clone(), lane: plan.lane.to_string() }),
+            seen: versions.collect::<Vec<_>>().join(", "),
+            ledger: Some(LedgerFacts {
+                requests,
+                prompt_tokens: ledger.requests.iter().map(|served| served.prompt_tokens).sum(),
+                output_tokens: ledger.output_tokens(),
+            }),
+            ranks: grouped(decided.workers_with_operators().map(of_rank)),
+        }
+    }
+
+    /// The structure of traces by themselves: what they say of steps and operators, and nothing of a ledger.
+    #[must_use]
+    pub(crate) fn of_traces<'a>(traces: impl IntoIterator<Item = (&'a Trace, &'a Operators)>) -> Self {
+        let of_rank = |(trace, operators)| {
+            (rank_name(trace), RankFacts { steps: sequence(trace), ..rank_facts(trace, operators) })
+        };
+        Self { ranks: grouped(traces.into_iter().map(of_rank)), ..Self::default() }
+    }
+}
+
+fn rank_name(trace: &Trace) -> String {
+    trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string())
+}
+
+/// Ranks that ran the same stand together: a reviewer reads it once.
+fn grouped(ranks: impl Iterator<Item = (String, RankFacts)>) -> Vec<RankGroup> {
+    let mut groups: Vec<RankGroup> = Vec::new();
+    for (rank, facts) in ranks {
+        match groups.iter_mut().find(|group| group.facts == facts) {
+            Some(group) => group.ranks.push(rank),
+            None => groups.push(RankGroup { ranks: vec![rank], facts }),
+        }
+    }
+    groups
+}
+
+fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
+    let count =
+        |tokens: Option<u64>| tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string());
+    let mut facts = RankFacts {
+        evidence: trace.evidence.name().to_owned(),
+        idle: Interval::of(trace.totals.idle),
+        context_tokens: count(trace.totals.context_tokens),
+        generation_tokens: count(trace.totals.generation_tokens),
+        recompiles: trace.recompiles.in_window,
+        problems: trace.problems.iter().map(|problem| problem.code.code().to_owned()).collect(),
+        ..RankFacts::default()
+    };
+    // Without a single operator, as in a trace of high-level events, nothing may claim a closed world.
+    if operators.events == 0 {
+        return facts;
+    }
+    for (step, counted) in trace.steps.iter().zip(&operators.steps) {
+        let Some(column) = Column::of(step.kind) else { continue };
+        facts.operators.observe(column, listed(&counted.inside));
+        if !counted.behind.is_empty() {
+            facts.sampler.observe(sampled(step), listed(&counted.behind));
+        }
+        facts.budgets.observe(column, budgets(counted));
+        if let Some(calls) = counted.calls.as_ref().filter(|calls| !calls.is_empty()) {
+            let shapes = facts.calls.entry(column).or_default();
+            if shapes.len() < MOST_SHAPES {
+                shapes.insert(calls.clone());
+            }
+        }
+    }
+    facts
+}
+
+/// Operators that no budget counts.
+fn listed(counts: &Counts) -> impl Iterator<Item = (&str, u64)> {
+    let listed = |name: &str| Budget::of(name).is_none() && !Budget::is_counted_by_its_caller(name);
+    counts.iter().filter(move |(name, _)| listed(name)).map(|(name, count)| (&**name, *count))
+}
+
+fn budgets(counted: &StepOperators) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in counted.inside.iter().chain(&counted.behind) {
+        if let Some(budget) = Budget::of(name) {
+            *sums.entry(budget.name()).or_insert(0) += count;
+        }
+    }
+    sums
+}
+
+/// The size of the batch that was sampled behind a step.
+fn sampled(step: &Step) -> Column {
+    match (step.context_requests, step.generation_requests) {
+        (Some(context), Some(generation)) if context + generation == 1 => Column::One,
+        (Some(_), Some(_)) => Column::Several,
+        _ => Column::Some,
+    }
+}
+
+fn sequence(trace: &Trace) -> StepFacts {
+    let mut runs: Vec<(String, u64)> = Vec::new();
+    for step in trace.steps.iter().filter(|step| step.kind != StepKind::Idle) {
+        let label = describe(step);
+        match runs.last_mut() {
+            Some((last, times)) if *last == label => *times += 1,
+            _ => runs.push((label, 1)),
+        }
+    }
+    StepFacts::Sequence(runs)
+}
+
+fn describe(step: &Step) -> String {
+    let part = |requests: Option<u64>, tokens: Option<u64>| match (requests, tokens) {
+        (Some(requests), Some(tokens)) => format!("{requests}({tokens})"),
+        (Some(requests), None) => requests.to_string(),
+        _ => "?".to_owned(),
+    };
+    format!(
+        "{} context {} generation {}",
+        step.kind,
+        part(step.context_requests, step.context_tokens),
+        part(step.generation_requests, step.generation_tokens)
+    )
+}
+
+/// A trace inside the bounds says only that it is: any other of the language is equal to it.
+fn language(trace: &Trace, expected: &Expected) -> StepFacts {
+    let mut facts = vec![match fits_sequence(trace, &expected.sequence) {
+        Ok(()) => format!("sequence within {}", expected.sequence),
+        Err(seen) => format!("sequence {seen}, which is not within {}", expected.sequence),
+    }];
+    if let Some(limit) = expected.max_decode_batch {
+        let largest = trace.steps.iter().filter_map(|step| step.generation_requests).max().unwrap_or(0);
+        let fits = largest <= limit;
+        facts.push(if fits {
+            format!("decode batch within {limit}")
+        } else {
+            format!("decode batch {largest}, which is not within {limit}")
+        });
+    }
+    StepFacts::Language { facts }
+}
+
+fn ratios(trace: &Trace) -> BTreeMap<String, Ratio> {
+    let mut ratios = BTreeMap::new();
+    for (pair, gaps) in &trace.gaps {
+        let from = pair.split("_to_").next().unwrap_or_default();
+        let mut durations: Vec<i64> = trace
+            .steps
+            .iter()
+            .filter(|step| step.kind.name() == from)
+            .map(|step| step.duration_ns.as_ns())
+            .collect();
+        durations.sort_unstable();
+        let median = durations.get(durations.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+        if let Some(ratio) = Ratio::of(gaps.p50_ns.as_ns(), median) {
+            ratios.insert(pair.clone(), ratio);
+        }
+    }
+    ratios
+}

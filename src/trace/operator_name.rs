@@ -1,0 +1,71 @@
+//! Names of operators without what changes from run to run: addresses, hashes of compiled graphs, numbers of
+//! generated kernels and recipes.
+
+use super::frame_name::without_addresses;
+
+/// Digits of a decimal number that is an id rather than part of a name; recipe ids have more.
+const ID_DIGITS: usize = 6;
+/// Letters and digits of a hash: `torch.compile` writes 53 of base 32 into `## Call CompiledFxGraph … ##`.
+const HASH_LENGTH: usize = 24;
+
+/// `## Call CompiledFxGraph ffcm… ##` as `## Call CompiledFxGraph <H> ##`, `triton_poi_fused_add_12` as
+/// `triton_poi_fused_add_#`, `Torch-Compiled Region: 0/1` as `Torch-Compiled Region: #/#`.
+pub(crate) fn stable(name: &str) -> String {
+    // Without a cache entry there is `None` where the hash would stand.
+    if name.starts_with("## Call CompiledFxGraph ") {
+        return "## Call CompiledFxGraph <H> ##".to_owned();
+    }
+    let name = without_addresses(name);
+    let generated = name.starts_with("triton_") || name.starts_with("cpp_fused_");
+    let numbered = generated || name.starts_with("Torch-Compiled Region");
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name.as_str();
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(if word == 0 { first.len_utf8() } else { word });
+        out.push_str(word_of(part, numbered));
+        rest = behind;
+    }
+    out
+}
+
+fn word_of(word: &str, numbered: bool) -> &str {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let is_number = digits == word.len();
+    if is_number && (digits >= ID_DIGITS || numbered && digits > 0) {
+        "#"
+    } else if digits > 0 && word.len() >= HASH_LENGTH {
+        "<H>"
+    } else {
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_generated_goes_and_what_is_named_stays() {
+        for (name, expected) in [
+            (
+                "## Call CompiledFxGraph ffcmuu3qn3sunrbfuniq67pjcw4vcaho7dwbcfd7n6grbml62okt ##",
+                "## Call CompiledFxGraph <H> ##",
+            ),
+            ("## Call CompiledFxGraph None ##", "## Call CompiledFxGraph <H> ##"),
+            ("triton_poi_fused_add_12", "triton_poi_fused_add_#"),
+            ("cpp_fused_embedding_7", "cpp_fused_embedding_#"),
+            ("Torch-Compiled Region: 0/1", "Torch-Compiled Region: #/#"),
+            ("recipe_140234", "recipe_#"),
+            ("replay of HPUGraph at 0x7f19aa", "replay of HPUGraph at @"),
+            ("aten::_log_softmax", "aten::_log_softmax"),
+            ("vllm::unified_attention_with_output", "vllm::unified_attention_with_output"),
+            ("aten::conv2d", "aten::conv2d"),
+            ("_C::gemm_int8_1024", "_C::gemm_int8_1024"),
+            ("größe", "größe"),
+            ("", ""),
+        ] {
+            assert_eq!(stable(name), expected);
+        }
+    }
+}

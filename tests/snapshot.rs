@@ -1,0 +1,241 @@
+//! Snapshots through the public API: a text reads as it is written, and differences are found by what they mean.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use common::{root, text, tracegate};
+use proptest::prelude::*;
+use tracegate::snapshot::{Group, Snapshot};
+
+fn reviewed(lane: &str, procedure: &str) -> String {
+    std::fs::read_to_string(root().join(format!("snapshots/{lane}/{procedure}.snap"))).unwrap()
+}
+
+/// The groups and sentences of what differs once `change` is made to the reviewed text.
+fn changed(text: &str, change: impl Fn(&str) -> String) -> Vec<(Group, String)> {
+    let before = Snapshot::parse(text).unwrap();
+    let after = change(text);
+    assert_ne!(after, text, "the change must change something");
+    let differences = before.differences(&Snapshot::parse(&after).unwrap());
+    let sentence = |d: &tracegate::snapshot::Difference| {
+        let phase = d.phase.as_ref().map_or_else(String::new, |phase| format!("{phase} "));
+        (d.group, format!("{phase}{} {} {}", d.what, d.before, d.after))
+    };
+    differences.iter().map(sentence).collect()
+}
+
+#[test]
+fn each_change_is_named_by_what_it_means() {
+    let real = reviewed("vllm-cpu", "async_multiple_requests");
+    let single = reviewed("standin", "async_single_request");
+    let replaced = |from: &'static str, to: &'static str| move |text: &str| text.replace(from, to);
+    for (text, from, to, expected) in [
+        (
+            &real,
+            "\naten::relu: 12\n",
+            "\naten::gelu: 12\naten::relu: 12\n",
+            vec![
+                (Group::OpAdded, "prompt aten::gelu 0 12"),
+                (Group::OpAdded, "mixed aten::gelu 0 12"),
+                (Group::OpAdded, "decode aten::gelu 0 12"),
+            ],
+        ),
+        (
+            &real,
+            "\naten::relu: 12\n",
+            "\naten::relu: prompt 12, mixed 12\n",
+            vec![(Group::OpRemoved, "decode aten::relu 12 0")],
+        ),
+        (
+            &real,
+            "decode 156..159",
+            "decode 156..160",
+            vec![(Group::OpMore, "decode aten::slice 156..159 156..160")],
+        ),
+        (&real, "decode 156..159", "decode 150", vec![(Group::OpFewer, "decode aten::slice 156..159 150")]),
+        (&real, "argmax: one 1", "argmax: one 2", vec![(Group::Sampler, "one aten::argmax 1 2")]),
+        (&real, "\nd2h: 0", "\nd2h: decode 1", vec![(Group::Budget, "decode d2h 0 1")]),
+        (
+            &real,
+            "recompiles 0",
+            "recompiles 2",
+            vec![(Group::ExtraRecompile, "recompiles in the window 0 2")],
+        ),
+        (&real, "idle 0..4", "idle 5", vec![(Group::Steps, "idle steps 0..4 5")]),
+        (
+            &real,
+            "evidence annotation",
+            "evidence frames",
+            vec![(Group::Evidence, "evidence annotation frames")],
+        ),
+        (
+            &real,
+            "generation_tokens 12",
+            "generation_tokens 11",
+            vec![(Group::Ledger, "generation tokens of the trace 12 11")],
+        ),
+        (
+            &single,
+            "step decode context 0(0) generation 1(1) x6\n",
+            "",
+            vec![(Group::MissingPhase, "decode steps 6 0")],
+        ),
+        (&single, "x6", "x7", vec![(Group::Steps, "decode steps 6 7")]),
+        (
+            &single,
+            "decode_to_decode: 0.2",
+            "decode_to_decode: 1",
+            vec![(Group::Ratio, "decode to decode gap/step 0.2 1")],
+        ),
+    ] {
+        let expected: Vec<(Group, String)> =
+            expected.into_iter().map(|(group, sentence)| (group, sentence.to_owned())).collect();
+        assert_eq!(changed(text, replaced(from, to)), expected, "{from:?} to {to:?}");
+    }
+}
+
+#[test]
+fn a_call_that_moves_is_shown_with_what_it_stands_under() {
+    let single = reviewed("standin", "async_single_request");
+    let moved = changed(&single, |text| {
+        text.replace("    vllm::unified_attention_with_output\n      _C", "    vllm::attention\n      _C")
+    });
+    let sentences: Vec<&str> = moved.iter().map(|(_, sentence)| sentence.as_str()).collect();
+    let layer = "## Call CompiledFxGraph <H> ## > x12 >";
+    assert_eq!(
+        sentences,
+        [
+            format!("prompt calls {layer} vllm::unified_attention_with_output {layer} vllm::attention"),
+            format!("decode calls {layer} vllm::unified_attention_with_output {layer} vllm::attention"),
+        ]
+    );
+    assert!(moved.iter().all(|(group, _)| *group == Group::Tree));
+}
+
+#[test]
+fn what_a_reviewed_snapshot_allows_is_no_difference() {
+    let text = reviewed("vllm-cpu", "async_multiple_requests");
+    let before = Snapshot::parse(&text).unwrap();
+    for (from, to) in [
+        // One value of an interval, no mixed step at all, other versions.
+        ("decode 156..159", "decode 157"),
+        ("idle 0..4", "idle 2"),
+        ("seen vllm 0.32.0+cpu", "seen vllm 0.32.1+cpu, torch 2.14.0"),
+    ] {
+        let after = text.replace(from, to);
+        assert_ne!(after, text, "{from}");
+        assert_eq!(before.differences(&Snapshot::parse(&after).unwrap()), [], "{from} to {to}");
+    }
+}
+
+#[test]
+fn damage_is_named_with_its_line_and_never_passed_over() {
+    let text = reviewed("standin", "async_single_request");
+    // insta's header has a line of its own with the lane.
+    let (_, text) = text.split_once("\n---\n").unwrap();
+    for (from, to, reason) in [
+        ("tracegate-snapshot 2", "tracegate-snapshot 1", "\"tracegate-snapshot 2\" is expected"),
+        ("aten::addmm: 48", "aten::addmm 48", "is no fact of this section"),
+        ("aten::addmm: 48", "aten::addmm: 48..12", "is no fact of this section"),
+        ("[budgets prompt decode]", "[budget prompt decode]", "is no section"),
+        ("[ops prompt decode]", "[ops prefill decode]", "is no section"),
+        ("requests 1", "requests one", "is no fact of this section"),
+        ("lane standin", "place standin", "is no fact of the head"),
+    ] {
+        let damaged = text.replacen(from, to, 1);
+        let error = Snapshot::parse(&damaged).unwrap_err();
+        let line = 1 + damaged.lines().position(|line| line.starts_with(to)).unwrap();
+        assert_eq!(error.line, line, "{to}");
+        assert!(error.reason.contains(reason), "{to}: {error}");
+    }
+    assert!(Snapshot::parse("").is_err());
+}
+
+#[test]
+fn diff_says_what_a_fault_changed_and_leaves_with_the_contracts_codes() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = tracegate()
+            .args(["run", "async_single_request", "--format", "json", "--out"])
+            .arg(directory.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+        json["runs"][0]["directory"].as_str().unwrap().to_owned()
+    };
+    let diff = |arguments: &[&str]| {
+        let output = tracegate().arg("diff").args(arguments).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (clean, extra) = (run(&[]), run(&["--fault", "extra-item"]));
+    let file = root().join("snapshots/standin/async_single_request.snap");
+    let file = file.to_str().unwrap();
+    let traces = format!("{clean}/traces");
+    for (before, after) in [(file, clean.as_str()), (clean.as_str(), traces.as_str()), (&traces, file)] {
+        assert_eq!(diff(&[before, after]).0, 0, "{before} {after}: {}", diff(&[before, after]).1);
+    }
+    let (code, out, _) = diff(&[&clean, &extra]);
+    assert_eq!(code, 1);
+    assert!(out.starts_with("BUDGET\n  decode: item 0 → 1\n\n"), "{out}");
+    assert!(out.contains("-item: 0\n+item: decode 1\n"), "{out}");
+    assert!(out.contains("normalised: ") && out.contains("raw: traces/rank0."), "{out}");
+    let (code, out, _) = diff(&[&extra, file, "--format", "json"]);
+    assert_eq!(code, 1);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["differences"][0]["group"], "budget");
+    assert_eq!(json["differences"][0]["before"], "1");
+    let (code, out, _) = diff(&[&clean, &extra, "--format", "markdown"]);
+    assert_eq!(code, 1);
+    assert!(out.starts_with("    BUDGET\n      decode: item 0 → 1\n"), "{out}");
+    // What cannot be read is no difference.
+    let cut = directory.path().join("rank0.1.pt.trace.json.gz");
+    let whole = std::fs::read_dir(&traces).unwrap().flatten().map(|entry| entry.path());
+    let whole = whole.filter(|path| path.extension().is_some_and(|end| end == "gz")).max().unwrap();
+    let bytes = std::fs::read(whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let cut = cut.to_str().unwrap().to_owned();
+    for damaged in [cut.as_str(), "/nonexistent", "/nonexistent.snap"] {
+        let (code, out, err) = diff(&[&clean, damaged]);
+        assert_eq!((code, out.as_str()), (3, ""), "{damaged}: {err}");
+        assert!(err.starts_with("error: "), "{err}");
+    }
+}
+
+proptest! {
+    /// Whatever stands in the lines: no panic, and what is read is written and read back as itself.
+    #[test]
+    fn any_text_is_read_or_refused(lines in prop::collection::vec(line(), 0..40)) {
+        let text = format!("tracegate-snapshot 2\n{}", lines.join("\n"));
+        if let Ok(snapshot) = Snapshot::parse(&text) {
+            let written = snapshot.to_string();
+            let again = Snapshot::parse(&written);
+            prop_assert_eq!(again.map(|snapshot| snapshot.to_string()), Ok(written));
+            prop_assert_eq!(snapshot.differences(&snapshot), []);
+        }
+    }
+}
+
+/// Lines of snapshots, whole and damaged.
+fn line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("procedure p".to_owned()),
+        Just("lane standin".to_owned()),
+        Just("[rank 0]".to_owned()),
+        Just("[ranks 0 1]".to_owned()),
+        Just("[ops prompt decode]".to_owned()),
+        Just("[sampler one several]".to_owned()),
+        Just("[budgets prompt]".to_owned()),
+        Just("[calls prompt decode]".to_owned()),
+        Just("[calls prompt decode or]".to_owned()),
+        Just("[gap/step]".to_owned()),
+        Just("evidence annotation".to_owned()),
+        Just("context_tokens 4".to_owned()),
+        Just("generation_tokens 6".to_owned()),
+        "(step|evidence|idle|problem|recompiles) [a-z0-9(). ]{1,12}",
+        "[a-z:]{1,6}: [0-9]{1,3}(\\.\\.[0-9]{1,3})?",
+        "[a-z: ]{1,6}: (prompt|decode|one) [0-9]{1,3}, (decode|several) [0-9]{1,2}",
+        "(  ){0,3}[a-z:]{1,5}( x[0-9])?",
+        ".{0,20}",
+    ]
+}
