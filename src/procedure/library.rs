@@ -27,8 +27,8 @@ impl Procedure {
     /// use std::path::Path;
     /// use tracegate::procedure::Procedure;
     ///
-    /// let error = Procedure::parse(Path::new("mine.toml"), "name = \"mine\"\ntitel = \"Mine\"\n").unwrap_err();
-    /// assert!(error.to_string().starts_with("mine.toml:2:1: `titel`: unknown field `titel`"));
+    /// let error = Procedure::parse(Path::new("mine.toml"), "name = \"mine\"\nheading = \"Mine\"\n").unwrap_err();
+    /// assert!(error.to_string().starts_with("mine.toml:2:1: `heading`: unknown field `heading`"));
     /// ```
     ///
     /// # Errors
