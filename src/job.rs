@@ -13,6 +13,7 @@ use crate::standin::Fault;
 
 /// A procedure to run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Job {
     /// What to do.
     pub procedure: Procedure,
@@ -36,6 +37,7 @@ pub struct Job {
 
 /// A decided run and where it is.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Finished {
     /// The run directory.
     pub directory: RunDirectory,
@@ -46,6 +48,7 @@ pub struct Finished {
 /// An infrastructure error and, if it got that far, the run directory with the evidence.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
+#[non_exhaustive]
 pub struct Unfinished {
     /// Where the evidence is.
     pub directory: Option<RunDirectory>,
@@ -65,6 +68,46 @@ pub(crate) fn deadline_scale(text: &str) -> Result<f64, String> {
 }
 
 impl Job {
+    /// Runs a procedure as it is written: no fault, nothing instead of what it says.
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    /// use tracegate::{harness, job::Job, lane::Lane, procedure};
+    ///
+    /// fn main() -> ExitCode {
+    ///     // The program is started again as the guard of its server, and as the stand-in.
+    ///     if let Some(code) = harness::reexecuted() {
+    ///         return code;
+    ///     }
+    ///     let procedures = procedure::builtin().expect("they ship with the crate");
+    ///     for procedure in procedures {
+    ///         match Job::new(procedure, Lane::Standin, "runs").run(&|_, _| {}) {
+    ///             Ok(finished) if finished.decided.verdict.passed => {}
+    ///             Ok(_) => return ExitCode::from(1),
+    ///             Err(unfinished) => {
+    ///                 eprintln!("no verdict: {unfinished}");
+    ///                 return ExitCode::from(3);
+    ///             }
+    ///         }
+    ///     }
+    ///     ExitCode::SUCCESS
+    /// }
+    /// ```
+    #[must_use]
+    pub fn new(procedure: Procedure, lane: Lane, out: impl Into<PathBuf>) -> Self {
+        Self {
+            procedure,
+            lane,
+            out: out.into(),
+            reviews: Reviews::None,
+            fault: None,
+            client: None,
+            tensor_parallel_size: None,
+            with_stack: None,
+            deadline_scale: 1.0,
+        }
+    }
+
     /// Makes the plan: probes the lane and resolves the procedure for what is there.
     ///
     /// # Errors
@@ -172,7 +215,18 @@ fn departures(procedure: &Procedure, chosen: &Procedure) -> Vec<String> {
 /// # Errors
 /// As [`decide`], and when the files cannot be written.
 pub fn conclude(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
-    let decided = judge(directory, reviews)?;
+    leave(directory, judge(directory, reviews)?, reviews)
+}
+
+/// Leaves what was decided in the run directory, in place of what an earlier decision left.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn leave(
+    directory: &RunDirectory,
+    decided: Decided,
+    reviews: Option<&Reviews>,
+) -> Result<Decided, RunError> {
     directory.write_json("verdict.json", &decided.verdict)?;
     directory.write_text("observed.snap", &Snapshot::of_run(&decided).to_string())?;
     let reported = Reported::of(directory.clone(), decided, reviews);

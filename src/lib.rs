@@ -14,25 +14,34 @@
 //! assert!(plan.server.argv.contains(&"--profiler-config".to_owned()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`harness`] is what a test target calls; [`job`] runs one procedure from any other program; [`trace`]
+//! reads traces that tracegate did not make. The rest are the types in between.
 
 pub mod check;
+#[doc(hidden)]
 pub mod cli;
 mod client;
 pub mod harness;
+#[doc(hidden)]
 pub mod history;
 pub mod job;
 pub mod lane;
 mod output;
+mod panic;
 pub mod plan;
 pub mod procedure;
 mod report;
 pub mod run;
-pub mod server;
+mod server;
 pub mod snapshot;
+#[doc(hidden)]
 pub mod standin;
 mod text;
 mod time;
 pub mod trace;
 
 pub use client::{ClientError, Ledger, Served};
+pub use server::{Attempt, LogTail, ServerError, Shutdown};
+pub use standin::{Dialect, Fault};
 pub use time::Nanos;

@@ -26,7 +26,6 @@ use serde_json::Value;
 use tracegate::job::Job;
 use tracegate::lane::Lane;
 use tracegate::procedure::Procedure;
-use tracegate::snapshot::Reviews;
 
 fn main() -> ExitCode {
     if let Some(code) = tracegate::harness::reexecuted() {
@@ -95,17 +94,7 @@ fn runs_in_a_row() -> Result<(), Failed> {
     let directory = tempfile::tempdir().unwrap();
     let procedure = Procedure::load(&procedure_with(directory.path(), &[], &[])).unwrap();
     let out = directory.path().join("runs");
-    let job = Job {
-        procedure,
-        lane: Lane::Standin,
-        out: out.clone(),
-        reviews: Reviews::None,
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale: 1.0,
-    };
+    let job = Job::new(procedure, Lane::Standin, &out);
     let begun = Instant::now();
     let mut first = None;
     let mut times = Vec::new();

@@ -8,6 +8,7 @@ use crate::trace::{Step, StepKind, Trace};
 
 /// When the tokens of one step arrived, counted from the end of the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrivals {
     /// Index of the step.
     pub step: usize,

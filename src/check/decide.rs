@@ -9,6 +9,7 @@ use crate::trace::{Operators, Trace, TraceRole, inspect_with_operators};
 
 /// A decided run with what it was decided from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Decided {
     /// The plan that was run.
     pub plan: Plan,

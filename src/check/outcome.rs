@@ -41,6 +41,7 @@ impl Outcome {
 
 /// One named property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Check {
     /// `ranks`, `presence`, `order`, `ledger`, `gaps`, …
     pub name: String,
@@ -51,6 +52,7 @@ pub struct Check {
 
 /// All checks of one run; the contents of `verdict.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Version of this file's shape.
     pub schema: u32,

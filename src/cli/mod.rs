@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod schema;
 mod setup;
 mod shell;
 mod synth;
@@ -68,6 +69,8 @@ enum Verb {
     Setup(setup::Setup),
     /// Print the completions of a shell
     Completions(shell::Completions),
+    /// Print the JSON schema of procedure files, for editors and validators
+    Schema,
     /// Print the manual page
     Man,
 }
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Verb::Setup(verb) => verb.run(),
         Verb::Open(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
+        Verb::Schema => schema::schema(),
         Verb::Man => shell::man(),
     };
     match crate::server::interrupt::heard() {

@@ -16,7 +16,7 @@ pub(super) struct Open {
     /// Port on loopback; the public UI accepts no other than 9001
     #[arg(long, default_value_t = PORT)]
     port: u16,
-    /// The UI that may fetch the trace, such as https://perfetto.habana.ai
+    /// The UI that may fetch the trace, such as `https://perfetto.habana.ai`
     #[arg(long, value_name = "URL", default_value = ORIGIN, value_parser = origin)]
     origin: String,
     /// Go on serving after the trace was fetched

@@ -6,6 +6,7 @@ use crate::time::Nanos;
 
 /// One request as the client saw it; a line of `client.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Served {
     /// Place in the load, from 0.
     pub request: usize,
@@ -27,6 +28,7 @@ pub struct Served {
 
 /// All requests of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ledger {
     /// In the order of the load.
     pub requests: Vec<Served>,

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
+use super::added::AddedCheck;
 use super::replay::Recordings;
 use super::{meta, trial};
+use crate::check::{Decided, Outcome};
 use crate::lane::Lane;
-use crate::procedure::{Procedure, ProcedureError, load_directory};
+use crate::procedure::{Procedure, ProcedureError, find, load_directory};
 
 /// Runs every procedure of a directory on every lane, with snapshots in another directory. Relative
 /// paths start at the package's root.
@@ -25,11 +27,35 @@ pub fn run(procedures: impl AsRef<Path>, snapshots: impl AsRef<Path>) -> ExitCod
 }
 
 /// The same with choices.
+///
+/// ```no_run
+/// use tracegate::check::{Decided, Outcome};
+/// use tracegate::harness::Harness;
+/// use tracegate::lane::Lane;
+///
+/// fn answers_are_whole(decided: &Decided) -> Outcome {
+///     match decided.ledger.output_tokens() {
+///         0 => Outcome::NotApplicable("nothing was asked".to_owned()),
+///         7 => Outcome::Pass("7 output tokens".to_owned()),
+///         other => Outcome::Fail(format!("{other} output tokens, expected 7")),
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     Harness::new("procedures", "snapshots")
+///         .lanes([Lane::Standin, Lane::VllmCpu])
+///         .procedures(["chat_round"])
+///         .check("whole_answers", answers_are_whole)
+///         .run()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Harness {
     procedures: PathBuf,
     snapshots: PathBuf,
     lanes: Vec<Lane>,
+    chosen: Option<Vec<String>>,
+    checks: Vec<AddedCheck>,
     out: PathBuf,
 }
 
@@ -42,6 +68,8 @@ impl Harness {
             procedures: root.join(procedures),
             snapshots: root.join(snapshots),
             lanes: Lane::ALL.to_vec(),
+            chosen: None,
+            checks: Vec::new(),
             out: root.join("target/tracegate/trials"),
         }
     }
@@ -50,6 +78,27 @@ impl Harness {
     #[must_use]
     pub fn lanes(mut self, lanes: impl IntoIterator<Item = Lane>) -> Self {
         self.lanes = lanes.into_iter().collect();
+        self
+    }
+
+    /// Lists only trials of these procedures: names, or paths of `.toml` files. A name that the
+    /// directory does not hold is an error, because a trial that is gone would look like a pass.
+    #[must_use]
+    pub fn procedures<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.chosen = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a check to the verdict of every trial, behind the built-in ones. One that fails, or panics,
+    /// fails its trial under its name; its answer is in `verdict.json` and on the report page. What it
+    /// cannot ask of a procedure is [`Outcome::NotApplicable`]. `tracegate check` does not know it.
+    #[must_use]
+    pub fn check(
+        mut self,
+        name: impl Into<String>,
+        ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(AddedCheck::new(name, ask));
         self
     }
 
@@ -91,27 +140,41 @@ impl Harness {
     /// Builds the list of trials. Reads the procedure files, and under `TRACEGATE_REPLAY` the plans of the
     /// recorded runs, and touches nothing else: a runner may list once per trial.
     fn trials(&self) -> Result<Vec<Trial>, ProcedureError> {
-        let procedures = load_directory(&self.procedures)?;
+        let mut known = load_directory(&self.procedures)?;
+        if known.is_empty() {
+            return Err(ProcedureError::None { directory: self.procedures.clone() });
+        }
+        let chosen: Vec<Procedure> = match &self.chosen {
+            None => known.clone(),
+            Some(names) => names.iter().map(|name| find(name, &known)).collect::<Result<_, _>>()?,
+        };
         let recordings = Recordings::named();
         let mut trials = Vec::new();
-        let mut known = Vec::new();
+        let mut decided = Vec::new();
         for lane in &self.lanes {
-            for procedure in procedures.iter().filter(|procedure| procedure.lanes.contains(lane)) {
-                known.push((*lane, procedure.name.clone()));
+            for procedure in chosen.iter().filter(|procedure| procedure.lanes.contains(lane)) {
+                decided.push((*lane, procedure.name.clone()));
                 trials.push(self.trial(*lane, procedure.clone(), recordings.as_ref()));
             }
         }
-        trials.extend(recordings.map(|recordings| recordings.meta(&known)));
-        trials.extend(meta::trials(&self.snapshots, &procedures));
+        if trials.is_empty() {
+            let lanes: Vec<&str> = self.lanes.iter().map(|lane| lane.name()).collect();
+            return Err(ProcedureError::NoTrial { lanes: lanes.join(", ") });
+        }
+        trials.extend(recordings.map(|recordings| recordings.meta(&decided)));
+        let reviewed = if self.lanes.contains(&Lane::Standin) { chosen.clone() } else { Vec::new() };
+        // Those chosen by path own snapshots, too.
+        known.extend(chosen);
+        trials.extend(meta::trials(&self.snapshots, &known, &reviewed));
         Ok(trials)
     }
 
     fn trial(&self, lane: Lane, procedure: Procedure, recordings: Option<&Recordings>) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
-        let (out, snapshots) = (self.out.clone(), self.snapshots.clone());
+        let (out, snapshots, checks) = (self.out.clone(), self.snapshots.clone(), self.checks.clone());
         match recordings {
-            Some(recordings) => recordings.trial(name, lane, procedure, snapshots),
-            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots))
+            Some(recordings) => recordings.trial(name, lane, procedure, snapshots, checks),
+            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &checks))
                 .with_ignored_flag(!lane.is_on()),
         }
     }

@@ -1,5 +1,6 @@
 //! Procedures → libtest-mimic trials. What other crates call from a test target with `harness = false`.
 
+mod added;
 mod builder;
 mod meta;
 mod replay;

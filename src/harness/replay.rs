@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
 
+use super::added::AddedCheck;
 use super::trial::{compare, shown};
 use crate::check::decide;
 use crate::lane::Lane;
@@ -62,7 +63,14 @@ impl Recordings {
     }
 
     /// The trial of a procedure: ignored where nothing of it was recorded.
-    pub(super) fn trial(&self, name: String, lane: Lane, procedure: Procedure, snapshots: PathBuf) -> Trial {
+    pub(super) fn trial(
+        &self,
+        name: String,
+        lane: Lane,
+        procedure: Procedure,
+        snapshots: PathBuf,
+        checks: Vec<AddedCheck>,
+    ) -> Trial {
         let runs = self.of(lane, &procedure.name).to_vec();
         let root = self.root.clone();
         let nothing = runs.is_empty();
@@ -71,7 +79,7 @@ impl Recordings {
                 // Reached only when ignored trials are asked for; a pass would be a lie.
                 return Err(format!("nothing of it was recorded under {}", root.display()).into());
             }
-            replay(lane, &procedure, &runs, &snapshots)
+            replay(lane, &procedure, &runs, &snapshots, &checks)
         })
         .with_ignored_flag(nothing)
     }
@@ -91,13 +99,23 @@ impl Recordings {
 }
 
 /// Decides every recording of a procedure and compares what they have in common with the snapshot.
-fn replay(lane: Lane, procedure: &Procedure, runs: &[RunDirectory], snapshots: &Path) -> Result<(), Failed> {
+fn replay(
+    lane: Lane,
+    procedure: &Procedure,
+    runs: &[RunDirectory],
+    snapshots: &Path,
+    checks: &[AddedCheck],
+) -> Result<(), Failed> {
     let mut complaints = Vec::new();
     let mut seen: Option<Snapshot> = None;
     let mut left_out = String::new();
     for run in runs {
         let path = run.path().display();
-        match decide(run) {
+        let decided = decide(run).map(|mut decided| {
+            checks.iter().for_each(|check| check.add_to(&mut decided));
+            decided
+        });
+        match decided {
             Err(error) => complaints.push(format!("{path}: infrastructure error, no verdict: {error}")),
             Ok(decided) if !decided.verdict.passed => {
                 complaints.push(format!("{path}:\n{}", table::checks(&decided.verdict)));

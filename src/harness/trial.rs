@@ -4,16 +4,23 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 
+use super::added::AddedCheck;
 use super::turn::Turn;
 use crate::check::Decided;
-use crate::job::{Finished, Job};
+use crate::job::{Finished, Job, leave};
 use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
 use crate::snapshot::{Reviewed, Reviews, Snapshot, footer, review};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
-pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Path) -> Result<(), Failed> {
+pub(super) fn run(
+    lane: Lane,
+    procedure: Procedure,
+    out: PathBuf,
+    snapshots: &Path,
+    checks: &[AddedCheck],
+) -> Result<(), Failed> {
     if !lane.is_on() {
         // Reached only when ignored trials are asked for; a pass would be a lie.
         return Err(format!("lane {lane} is off: run `cargo test --features {lane}`").into());
@@ -22,23 +29,28 @@ pub(super) fn run(lane: Lane, procedure: Procedure, out: PathBuf, snapshots: &Pa
     let _turn = Turn::take(lane)?;
     let deadline_scale = deadline_scale()?;
     let job = Job {
-        procedure: procedure.clone(),
-        lane,
-        out,
         reviews: Reviews::Directory(snapshots.to_owned()),
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
         deadline_scale,
+        ..Job::new(procedure.clone(), lane, out)
     };
-    let finished = job.run(&|_, _| {}).map_err(|unfinished| {
+    let mut finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory
             .as_ref()
             .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
         shown(&format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
+    if !checks.is_empty() {
+        let Finished { directory, mut decided } = finished;
+        checks.iter().for_each(|check| check.add_to(&mut decided));
+        decided = leave(&directory, decided, None).map_err(|error| {
+            shown(&format!(
+                "infrastructure error, no verdict: {error}\nevidence: {}",
+                directory.path().display()
+            ))
+        })?;
+        finished = Finished { directory, decided };
+    }
     // Where the snapshot alone differs, insta decides below what becomes of it.
     if finished.decided.verdict.failed().any(|check| check.name != "snapshot") {
         return Err(keep(&finished, &table::checks(&finished.decided.verdict)));

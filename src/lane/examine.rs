@@ -12,6 +12,7 @@ use crate::plan::refuse_broken;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// Its name.
     pub what: &'static str,
@@ -25,6 +26,7 @@ pub struct Finding {
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "detail", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum State {
     /// As it should be.
     Present(String),

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Where procedures run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Lane {
     /// The embedded stand-in server. Proves the harness, never vLLM.
     Standin,

@@ -14,6 +14,7 @@ pub type Versions = BTreeMap<String, String>;
 
 /// A lane as it is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Site {
     /// The lane.
     pub lane: Lane,
@@ -42,6 +43,7 @@ pub struct Site {
 
 /// What `hl-smi` said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Driver {
     /// Behind "Driver Version:".
     pub version: Option<String>,
@@ -67,6 +69,7 @@ impl Site {
 
 /// The real client of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BenchClient {
     /// The `vllm` program.
     pub program: PathBuf,

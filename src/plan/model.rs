@@ -18,6 +18,7 @@ pub(crate) const PORT: &str = "{port}";
 /// Everything a run needs, and everything a verdict needs later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Plan {
     /// Version of this file's shape.
     pub schema: u32,
@@ -84,6 +85,7 @@ impl Plan {
 /// How a run proceeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Course {
     /// Boot, open the window, load, close the window.
     #[default]
@@ -106,6 +108,7 @@ impl Course {
 /// How the server's port comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PortSource {
     /// The server takes a free one and writes it to `port` in the run directory.
     Reported,
@@ -116,6 +119,7 @@ pub enum PortSource {
 /// The real client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BenchCommand {
     /// The command; it writes `bench.json` into the run directory.
     pub command: Command,
@@ -164,6 +168,7 @@ impl fmt::Display for Command {
 /// What a run must leave and show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Expected {
     /// Worker traces: one for each rank.
     pub ranks: u32,
@@ -198,6 +203,7 @@ pub struct Expected {
 /// One departure from the manual.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adaptation {
     /// What the manual has.
     pub manual: String,

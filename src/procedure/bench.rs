@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `vllm bench serve`, random dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Bench {
     /// `--backend`.
     #[serde(default = "default_backend")]
@@ -82,7 +84,9 @@ fn ninety_nine() -> Vec<f64> {
 
 /// Datasets of `vllm bench serve` that can be made without downloading anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Dataset {
     /// Random token ids.
     #[default]
@@ -91,7 +95,9 @@ pub enum Dataset {
 
 /// How random prompts are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PromptForm {
     /// An array of token ids.
     #[default]
@@ -102,7 +108,9 @@ pub enum PromptForm {
 
 /// Client-side latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// Time to first token.
     Ttft,
@@ -120,6 +128,7 @@ pub enum Metric {
 
 /// `--ramp-up-strategy`, `--ramp-up-start-rps`, `--ramp-up-end-rps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RampUp {
     /// Shape of the ramp over the request index.
@@ -132,7 +141,9 @@ pub struct RampUp {
 
 /// Shapes of a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RampUpStrategy {
     /// Rates in equal differences.
     Linear,
@@ -142,6 +153,7 @@ pub enum RampUpStrategy {
 
 /// Limits in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Goodput {
     /// Time to first token.

@@ -11,7 +11,9 @@ use crate::trace::{Budget, StepKind};
 
 /// One bound on a counted quantity, or on a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CustomCheck {
     /// Its name in the verdict, behind `check:`.
     pub name: String,
@@ -34,7 +36,9 @@ pub struct CustomCheck {
 
 /// A bound: a count, or a time such as `"2ms"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a number, or a time with its unit such as \"2ms\"")]
+#[non_exhaustive]
 pub enum Limit {
     /// Of anything counted.
     Count(u64),

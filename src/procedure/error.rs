@@ -34,6 +34,14 @@ pub enum ProcedureError {
         /// The directory.
         directory: PathBuf,
     },
+    /// Procedures and lanes were chosen that have nothing in common.
+    #[error(
+        "no chosen procedure names a lane of this harness ({lanes}): nothing would run; look at `lanes` in its file"
+    )]
+    NoTrial {
+        /// The lanes of the harness.
+        lanes: String,
+    },
     /// Two files have the same name inside.
     #[error("two procedures are called {name:?}: {first} and {second}")]
     Duplicate {
@@ -48,6 +56,7 @@ pub enum ProcedureError {
 
 /// A complaint about one place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Located {
     /// The file.
     pub file: PathBuf,

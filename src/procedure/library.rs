@@ -23,6 +23,14 @@ const BUILTIN: [(&str, &str); 10] = [
 impl Procedure {
     /// Reads one procedure. `file` is used in messages only.
     ///
+    /// ```
+    /// use std::path::Path;
+    /// use tracegate::procedure::Procedure;
+    ///
+    /// let error = Procedure::parse(Path::new("mine.toml"), "name = \"mine\"\nheading = \"Mine\"\n").unwrap_err();
+    /// assert!(error.to_string().starts_with("mine.toml:2:1: `heading`: unknown field `heading`"));
+    /// ```
+    ///
     /// # Errors
     /// Unknown keys, wrong types and impossible values, with line and key.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ProcedureError> {

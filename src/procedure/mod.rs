@@ -5,6 +5,8 @@ mod custom;
 mod error;
 mod library;
 mod model;
+#[cfg(test)]
+mod schema;
 mod validate;
 
 pub use bench::{Bench, Dataset, Goodput, Metric, PromptForm, RampUp, RampUpStrategy, Rate};

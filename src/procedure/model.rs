@@ -15,7 +15,9 @@ use crate::standin::Dialect;
 
 /// One documented way to profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Procedure {
     /// Name of the file and of the trial: lower case, digits and `_`.
     pub name: String,
@@ -57,7 +59,9 @@ fn every_lane() -> Vec<Lane> {
 
 /// The manual's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Manual {
     /// Project and file.
     pub document: String,
@@ -67,7 +71,9 @@ pub struct Manual {
 
 /// `hl-prof-config --use-template TEMPLATE --hw-trace off`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct HardwareTrace {
     /// Template name given to `hl-prof-config`.
     pub template: String,
@@ -81,6 +87,7 @@ pub struct HardwareTrace {
 
 /// Whether the hardware trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HwTrace {
     /// Keep it.
@@ -91,7 +98,9 @@ pub enum HwTrace {
 
 /// How profiling is enabled; the plan turns it into flags and variables for the version found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Profiler {
     /// Kind of profiler.
     pub kind: ProfilerKind,
@@ -105,7 +114,9 @@ pub struct Profiler {
 
 /// `VLLM_PT_PROFILE=<phase>_<batch_size>_<size>_<t|f>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SpecificStep {
     /// Prompt or decode.
     pub phase: Phase,
@@ -119,6 +130,7 @@ pub struct SpecificStep {
 
 /// A phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The prompt is processed (prefill).
@@ -137,6 +149,7 @@ impl fmt::Display for SpecificStep {
 
 /// Kinds of profiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProfilerKind {
@@ -150,7 +163,9 @@ pub enum ProfilerKind {
 
 /// The server's flags and environment, as the manual writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Server {
     /// `--model`, also the name in requests.
     pub model: String,
@@ -180,7 +195,9 @@ fn one() -> u32 {
 
 /// What is sent inside the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Load {
     /// Who sends `bench`.
     #[serde(default)]
@@ -195,7 +212,9 @@ pub struct Load {
 
 /// Who sends the workload of `vllm bench serve`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LoadClient {
     /// tracegate itself, without Python.
     #[default]
@@ -208,7 +227,9 @@ pub enum LoadClient {
 
 /// One `POST /v1/completions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Request {
     /// Text of the prompt.
     pub prompt: String,
@@ -232,7 +253,9 @@ impl Request {
 
 /// The longest each part of a run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// One command before the server.
     pub prepare: Span,
@@ -267,7 +290,9 @@ impl Default for Deadlines {
 
 /// What the trace must show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Expect {
     /// A front-end trace (`*.async_llm.*`) is expected where the version writes one.
     #[serde(default)]
@@ -290,7 +315,9 @@ pub struct Expect {
 
 /// Bounds of a gap; both ends are allowed values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Bound {
     /// Smallest.
     #[serde(skip_serializing_if = "Option::is_none")]

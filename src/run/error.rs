@@ -130,6 +130,7 @@ pub enum RunError {
 /// A call to the server that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", context(.seen, .log.as_ref()))]
+#[non_exhaustive]
 pub struct FailedCall {
     /// What the client met.
     #[source]
@@ -145,6 +146,7 @@ pub struct FailedCall {
 #[error(
     "{file} cannot be decided from: {code} at byte {offset} {offset_in}: {detail}; {events} events and {steps} steps were read before it{}", said(.complaint.as_deref())
 )]
+#[non_exhaustive]
 pub struct BadTrace {
     /// The file.
     pub file: String,

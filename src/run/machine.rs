@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a timing depends on besides software. Fields that cannot be read are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Machine {
     /// Model name of the processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use crate::time::Nanos;
 /// Parts of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Commands before the server.
     Prepare,
@@ -51,6 +52,7 @@ impl Phase {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RunState {
     /// It has not; or the process was killed.
     Incomplete,
@@ -62,6 +64,7 @@ pub enum RunState {
 
 /// One phase and when it began and ended, on the Unix clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PhaseTime {
     /// The phase.
     pub phase: Phase,
@@ -73,6 +76,7 @@ pub struct PhaseTime {
 
 /// The calls that opened and closed the window; 0 where `vllm bench serve` made them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WindowRecord {
     /// `/start_profile` sent.
     pub starts: u32,
@@ -85,6 +89,7 @@ pub struct WindowRecord {
 
 /// The contents of `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunRecord {
     /// Version of this file's shape.
     pub schema: u32,

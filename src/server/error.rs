@@ -7,6 +7,7 @@ use crate::procedure::Span;
 
 /// The end of a server's log, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogTail {
     /// The whole log.
     pub path: PathBuf,

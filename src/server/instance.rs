@@ -12,7 +12,7 @@ use crate::procedure::Span;
 
 /// A server process with everything that descends from it.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// Taken by the shutdown.
     guarded: Option<Guarded>,
     port: Option<u16>,
@@ -22,6 +22,7 @@ pub struct Instance {
 
 /// How a server ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Shutdown {
     /// Exit status or signal of the leader.
     pub status: String,
@@ -70,25 +71,25 @@ impl Instance {
 
     /// The server's log.
     #[must_use]
-    pub fn log(&self) -> &Path {
+    pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
     /// The end of the log, for messages.
     #[must_use]
-    pub fn log_tail(&self) -> LogTail {
+    pub(crate) fn log_tail(&self) -> LogTail {
         log::tail(&self.log)
     }
 
     /// `http://127.0.0.1:PORT`.
     #[must_use]
-    pub fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.unwrap_or_default())
     }
 
     /// The command as it was run.
     #[must_use]
-    pub fn command(&self) -> &Command {
+    pub(crate) fn command(&self) -> &Command {
         &self.command
     }
 
@@ -96,7 +97,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`ServerError::Exited`] with the end of the log.
-    pub fn check_alive(&mut self, during: &'static str) -> Result<(), ServerError> {
+    pub(crate) fn check_alive(&mut self, during: &'static str) -> Result<(), ServerError> {
         match self.guarded.as_mut().and_then(Guarded::try_ended) {
             None => Ok(()),
             Some(ended) => Err(self.exited(during, ended.map_or_else(|lost| lost, |how| how.to_string()))),
@@ -108,7 +109,7 @@ impl Instance {
     }
 
     /// Resolves when the server ends.
-    pub async fn ended(&mut self, during: &'static str) -> ServerError {
+    pub(crate) async fn ended(&mut self, during: &'static str) -> ServerError {
         let ended = match &mut self.guarded {
             Some(guarded) => guarded.ended().await,
             None => Err("unknown: it was shut down".to_owned()),
@@ -118,7 +119,7 @@ impl Instance {
 
     /// Ends the server: SIGTERM to the leader and, when it has not ended by half of the deadline,
     /// to its group; then whatever is left is ended and named.
-    pub async fn shutdown(mut self, deadline: Span) -> Shutdown {
+    pub(crate) async fn shutdown(mut self, deadline: Span) -> Shutdown {
         match self.guarded.take() {
             Some(guarded) => guarded.shutdown(deadline).await,
             None => Shutdown::default(),

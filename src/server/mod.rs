@@ -22,6 +22,8 @@ pub(crate) fn prepare_process() {
 
 pub(crate) use environment::passed_on;
 pub use error::{LogTail, ServerError};
-pub use instance::{Instance, Shutdown};
+pub(crate) use instance::Instance;
+pub use instance::Shutdown;
+pub use starter::Attempt;
+pub(crate) use starter::Starter;
 pub(crate) use starter::launch;
-pub use starter::{Attempt, NotStarted, Starter};

@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 3;
 
 /// How a server is to be started.
 #[derive(Clone, Debug)]
-pub struct Starter {
+pub(crate) struct Starter {
     /// The command with placeholders.
     pub command: Command,
     /// The run directory: the log goes there, and placeholders name it.
@@ -42,6 +42,7 @@ pub struct Starter {
 
 /// One boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The port; absent when the server ended before it reported one.
     pub port: Option<u16>,
@@ -52,7 +53,7 @@ pub struct Attempt {
 
 /// A server that was not started, and how what there was of it ended.
 #[derive(Debug)]
-pub struct NotStarted {
+pub(crate) struct NotStarted {
     /// Why.
     pub error: ServerError,
     /// The command that ran, and its end.
@@ -71,7 +72,7 @@ impl Starter {
     ///
     /// # Errors
     /// It cannot be started, ends, does not become ready in time, or is not the one wanted.
-    pub async fn start(
+    pub(crate) async fn start(
         &self,
         attempts: &mut Vec<Attempt>,
         progress: &dyn Fn(&str),

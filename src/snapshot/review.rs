@@ -90,11 +90,7 @@ fn quiet_insta_panics() {
     ONCE.call_once(|| {
         let shown = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let payload = info.payload();
-            let text = payload
-                .downcast_ref::<String>()
-                .map_or_else(|| payload.downcast_ref::<&str>().copied().unwrap_or_default(), String::as_str);
-            if !text.starts_with("snapshot assertion for") {
+            if !crate::panic::message(info.payload()).starts_with("snapshot assertion for") {
                 shown(info);
             }
         }));

@@ -144,6 +144,7 @@ impl Problem {
 
 /// All defects of one kind in one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Problem {
     /// The kind.
     pub code: DefectKind,

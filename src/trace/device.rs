@@ -32,6 +32,7 @@ pub(crate) fn is_engine(thread: &str) -> bool {
 
 /// What the device did between the steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Device {
     /// Engine events.
     pub events: u64,

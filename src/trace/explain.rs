@@ -17,6 +17,7 @@ use crate::time::Nanos;
 
 /// A gap and the frames that filled it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ExplainedGap {
     /// Index of the step behind the gap.
     pub step: usize,
@@ -34,6 +35,7 @@ pub struct ExplainedGap {
 
 /// One function's part of a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FrameShare {
     /// The frame without line number and addresses.
     pub name: String,

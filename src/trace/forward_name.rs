@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Source: vllm-gaudi `hpu_model_runner.py`; never seen in a real trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Bucket {
     /// Padded batch size.
     pub batch: u64,

@@ -19,6 +19,7 @@ use crate::time::Nanos;
 /// Whose trace a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TraceRole {
     /// One rank of the engine; has steps.
     Worker,
@@ -29,6 +30,7 @@ pub enum TraceRole {
 /// The layout of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Format {
     /// Chrome trace events as Kineto writes them.
     Kineto,
@@ -38,6 +40,7 @@ pub enum Format {
 
 /// Compilations that happened while the profiler recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Recompiles {
     /// How many.
     pub in_window: u64,
@@ -48,6 +51,7 @@ pub struct Recompiles {
 
 /// One compilation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Recompile {
     /// Name of the slice, such as `GRAPH COMPILE: …`, without what changes from run to run.
     pub name: String,
@@ -60,6 +64,7 @@ const MOST_RECOMPILES: usize = 20;
 
 /// One profiler file of one rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trace {
     /// The file as it was named to the reader.
     pub file: String,
@@ -108,6 +113,7 @@ pub struct Trace {
 
 /// Events of one category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CategorySummary {
     /// How many, of every phase.
     pub events: u64,
@@ -278,6 +284,17 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
 
 /// Reads every trace under the given paths: files as they are, directories by the names under which
 /// profilers leave traces, sorted. Ranks are read in parallel.
+///
+/// ```
+/// use tracegate::trace::{StepKind, TraceRole, inspect};
+///
+/// let traces = inspect(&["tests/traces/vllm-0.32-cpu-single-request".into()])?;
+/// let worker = traces.iter().find(|trace| trace.role == TraceRole::Worker).expect("a worker's trace");
+/// assert_eq!(worker.totals.decode, 6);
+/// assert_eq!(worker.steps[0].kind, StepKind::Prompt);
+/// assert!(worker.fatal().is_none(), "a trace that is cut short decides nothing");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// A path that cannot be listed, or a directory without a trace file.

@@ -6,6 +6,7 @@ use crate::time::Nanos;
 
 /// What the ranks have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ranks {
     /// How many.
     pub count: usize,

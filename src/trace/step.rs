@@ -12,7 +12,9 @@ use crate::time::Nanos;
 
 /// What a step computed. Told by evidence, never by its duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StepKind {
     /// Prompt tokens only (prefill).
     Prompt,
@@ -91,6 +93,7 @@ impl Evidence {
 
 /// One execution of the model over one scheduled batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Step {
     /// Place in the trace, from 0.
     pub index: usize,
@@ -240,6 +243,7 @@ pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
 
 /// Counts over the steps of one trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Totals {
     /// Prompt steps.
     pub prompt: u64,
@@ -287,6 +291,7 @@ impl Totals {
 
 /// The distribution of the gaps of one pair of kinds. Percentiles are nearest-rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GapSummary {
     /// How many.
     pub count: u64,

@@ -22,7 +22,6 @@ use tracegate::job::Job;
 use tracegate::lane::Lane;
 use tracegate::procedure::Procedure;
 use tracegate::run::Phase;
-use tracegate::snapshot::Reviews;
 
 /// Set for the processes that this one starts to be a harness, or to panic; names their directory.
 const PART: &str = "SUPERVISION_PART";
@@ -62,17 +61,8 @@ fn part(directory: &Path) -> ExitCode {
     if !directory.join("panic").exists() {
         return Harness::new(procedures, directory.join("snapshots")).out(directory.join("runs")).run();
     }
-    let job = Job {
-        procedure: Procedure::load(&procedures.join("quick.toml")).unwrap(),
-        lane: Lane::Standin,
-        out: directory.join("runs"),
-        reviews: Reviews::None,
-        fault: None,
-        client: None,
-        tensor_parallel_size: None,
-        with_stack: None,
-        deadline_scale: 1.0,
-    };
+    let procedure = Procedure::load(&procedures.join("quick.toml")).unwrap();
+    let job = Job::new(procedure, Lane::Standin, directory.join("runs"));
     let _ = job.run(&|phase, _| assert_ne!(phase, Phase::Quiet, "as the test asks"));
     ExitCode::SUCCESS
 }
