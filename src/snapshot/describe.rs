@@ -9,6 +9,7 @@ use crate::trace::{Operators, Trace, TraceRole};
 /// Groups in order, one difference a line: `  decode  aten::mm  0 → 1`.
 pub(crate) fn describe(differences: &[Difference]) -> String {
     let mut text = String::new();
+    let differences = by_fact(differences);
     for group in differences.chunk_by(|left, right| left.group == right.group) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", group[0].group.title());
@@ -17,6 +18,30 @@ pub(crate) fn describe(differences: &[Difference]) -> String {
         }
     }
     text
+}
+
+/// The same change in several kinds of step is one line: `prompt, decode: aten::mm 1 → 2`.
+fn by_fact(differences: &[Difference]) -> Vec<Difference> {
+    let mut facts: Vec<Difference> = Vec::new();
+    for difference in differences {
+        let same = |known: &&mut Difference| {
+            known.phase.is_some()
+                && difference.phase.is_some()
+                && (known.group, &known.what, &known.before, &known.after, &known.ranks)
+                    == (
+                        difference.group,
+                        &difference.what,
+                        &difference.before,
+                        &difference.after,
+                        &difference.ranks,
+                    )
+        };
+        match (facts.iter_mut().find(same), &difference.phase) {
+            (Some(Difference { phase: Some(phases), .. }), Some(phase)) => *phases += &format!(", {phase}"),
+            _ => facts.push(difference.clone()),
+        }
+    }
+    facts
 }
 
 /// One difference in a line, without its group.
@@ -36,6 +61,7 @@ pub(crate) fn sentence(difference: &Difference) -> String {
 
 /// All in one line, for the list of checks: the first of each group.
 pub(crate) fn headline(differences: &[Difference]) -> String {
+    let differences = by_fact(differences);
     let groups = differences.chunk_by(|left, right| left.group == right.group).map(|group| {
         let more = if group.len() > 1 { format!(" and {} more", group.len() - 1) } else { String::new() };
         format!("{} {}{more}", group[0].group.title(), sentence(&group[0]))

@@ -1,5 +1,5 @@
 //! Names of operators without what changes from run to run: addresses, hashes of compiled graphs, numbers of
-//! generated kernels and recipes.
+//! generated kernels and recipes. What is left fits one line of a text and begins none of its sections.
 
 use super::frame_name::without_addresses;
 
@@ -7,6 +7,9 @@ use super::frame_name::without_addresses;
 const ID_DIGITS: usize = 6;
 /// Letters and digits of a hash: `torch.compile` writes 53 of base 32 into `## Call CompiledFxGraph … ##`.
 const HASH_LENGTH: usize = 24;
+
+/// Characters kept of a name; a C++ kernel with its template arguments has some hundred.
+const LONGEST: usize = 300;
 
 /// `## Call CompiledFxGraph ffcm… ##` as `## Call CompiledFxGraph <H> ##`, `triton_poi_fused_add_12` as
 /// `triton_poi_fused_add_#`, `Torch-Compiled Region: 0/1` as `Torch-Compiled Region: #/#`.
@@ -26,7 +29,17 @@ pub(crate) fn stable(name: &str) -> String {
         out.push_str(word_of(part, numbered));
         rest = behind;
     }
-    out
+    one_line(&out)
+}
+
+/// A trace may name an event anything. Names stand in lines, and a line in brackets begins a section.
+fn one_line(name: &str) -> String {
+    let name = crate::text::inert(name.trim(), LONGEST).replace(['\n', '\t'], "\u{fffd}");
+    match name.strip_prefix('[') {
+        Some(rest) => format!("({rest}"),
+        None if name.is_empty() => "(no name)".to_owned(),
+        None => name,
+    }
 }
 
 fn word_of(word: &str, numbered: bool) -> &str {
@@ -63,7 +76,10 @@ mod tests {
             ("aten::conv2d", "aten::conv2d"),
             ("_C::gemm_int8_1024", "_C::gemm_int8_1024"),
             ("größe", "größe"),
-            ("", ""),
+            ("", "(no name)"),
+            (" \t", "(no name)"),
+            ("[rank 0]", "(rank 0]"),
+            ("a\nb\u{1b}[2J ", "a\u{fffd}b\u{fffd}[2J"),
         ] {
             assert_eq!(stable(name), expected);
         }
