@@ -99,7 +99,7 @@ fn unescaped_quotes_and_newlines_in_a_name_lose_one_event() {
     let bytes = with(broken);
     let before = String::from_utf8(bytes[..problem.offset as usize].to_vec()).unwrap();
     assert!(before.ends_with("\"name\":\"f(\""), "{before}");
-    assert!(problem.detail.starts_with("x"), "{}", problem.detail);
+    assert!(problem.detail.starts_with('x'), "{}", problem.detail);
     assert_eq!(problem.event_index, 1);
 }
 
