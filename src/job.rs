@@ -192,13 +192,16 @@ impl Job {
     }
 }
 
-/// Options that make another run of a procedure than the reviewed one. Python stacks change no step and
-/// no operator.
+/// Options that make another run of a procedure than the reviewed one. Python stacks change no step, and
+/// tell which operators prepare the sampler.
 fn departures(procedure: &Procedure, chosen: &Procedure) -> Vec<String> {
     let mut options = Vec::new();
     let ranks = chosen.server.tensor_parallel_size;
     if ranks != procedure.server.tensor_parallel_size {
         options.push(format!("tensor_parallel_size {ranks}"));
+    }
+    if chosen.profiler.with_stack != procedure.profiler.with_stack {
+        options.push("other Python stacks".to_owned());
     }
     if chosen.load.client != procedure.load.client {
         options.push("another client".to_owned());

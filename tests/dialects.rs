@@ -64,6 +64,24 @@ fn ranks_are_seen_together() {
     assert!(text(&output.stdout).contains("8 ranks  the same "));
 }
 
+/// In `full` mode the plugin's other ranks end no phase: they are no failure, and no driver is one.
+#[test]
+fn only_the_driver_tells_phases_in_full_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = tracegate()
+        .args(["run", "e2e_single_request", "--tensor-parallel-size", "2", "--out"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let expected =
+        "pass  evidence     high_level on rank 0; only the driver records phases, 1 other ranks do not";
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("pass  ranks        2 of 2 worker traces"), "{said}");
+    assert!(said.contains("pass  order        P D{6} (P D{6})"), "{said}");
+}
+
 #[test]
 fn a_missing_rank_is_named() {
     let directory = tempfile::tempdir().unwrap();

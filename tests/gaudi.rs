@@ -205,6 +205,10 @@ fn procedures_that_need_the_plugin_refuse_other_lanes() {
 fn every_shipped_procedure_has_a_plan_on_each_of_its_lanes() {
     for entry in std::fs::read_dir(root().join("procedures")).unwrap() {
         let path = entry.unwrap().path();
+        // The schema of procedures lies beside them.
+        if path.extension().is_none_or(|end| end != "toml") {
+            continue;
+        }
         let procedure = tracegate::procedure::Procedure::load(&path).unwrap();
         for lane in &procedure.lanes {
             let versions =

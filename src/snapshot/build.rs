@@ -91,6 +91,9 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
     for (step, counted) in trace.steps.iter().zip(&operators.steps) {
         let Some(column) = Column::of(step.kind) else { continue };
         facts.operators.observe(column, listed(&counted.inside));
+        if !counted.refresh.is_empty() {
+            facts.sampler.observe(Column::Refresh, listed(&counted.refresh));
+        }
         if !counted.behind.is_empty() {
             facts.sampler.observe(sampled(step), listed(&counted.behind));
         }
@@ -113,7 +116,7 @@ fn listed(counts: &Counts) -> impl Iterator<Item = (&str, u64)> {
 
 fn budgets(counted: &StepOperators) -> BTreeMap<&'static str, u64> {
     let mut sums = BTreeMap::new();
-    for (name, count) in counted.inside.iter().chain(&counted.behind) {
+    for (name, count) in counted.inside.iter().chain(&counted.refresh).chain(&counted.behind) {
         if let Some(budget) = Budget::of(name) {
             *sums.entry(budget.name()).or_insert(0) += count;
         }

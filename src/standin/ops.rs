@@ -19,7 +19,8 @@ pub(crate) struct Template {
     pub(crate) prepare: Vec<Op>,
     pub(crate) layer: Vec<Op>,
     pub(crate) finish: Vec<Op>,
-    pub(crate) more_tokens: Vec<Op>,
+    /// Run where the batch changed, under [`REFRESH`].
+    pub(crate) refresh: Vec<Op>,
     pub(crate) sampler: Vec<Op>,
     pub(crate) sampler_several: Vec<Op>,
     pub(crate) idle: Vec<Op>,
@@ -27,6 +28,9 @@ pub(crate) struct Template {
 
 /// Layers of the imitated model, as of opt-125m.
 pub(crate) const LAYERS: usize = 12;
+
+/// The Python frame under which the sampler's parameters are copied into a batch that changed; no operator.
+pub(crate) const REFRESH: &str = "vllm/v1/worker/gpu_input_batch.py(832): refresh_metadata";
 
 /// What a CPU worker of vLLM 0.32 runs.
 pub(crate) static VLLM_032_CPU: LazyLock<Template> =
@@ -52,7 +56,7 @@ impl Template {
             "prepare" => &mut self.prepare,
             "layer" => &mut self.layer,
             "finish" => &mut self.finish,
-            "more-tokens" => &mut self.more_tokens,
+            "refresh" => &mut self.refresh,
             "sampler" => &mut self.sampler,
             "sampler-several" => &mut self.sampler_several,
             "idle" => &mut self.idle,
@@ -61,10 +65,10 @@ impl Template {
     }
 
     /// The operators of one step: preparation, the compiled graph with its layers, the logits.
-    pub(crate) fn step(&self, more_tokens: bool) -> Vec<Op> {
+    pub(crate) fn step(&self, changed: bool) -> Vec<Op> {
         let mut ops = self.prepare.clone();
-        if more_tokens {
-            ops.extend(self.more_tokens.iter().cloned());
+        if changed {
+            ops.insert(0, Op { name: REFRESH, ns: 1, calls: self.refresh.clone() });
         }
         if let Some(graph) = ops.iter_mut().find(|op| op.name.starts_with("## Call CompiledFxGraph")) {
             graph.calls = self.layer.iter().cycle().take(self.layer.len() * LAYERS).cloned().collect();
@@ -186,7 +190,7 @@ mod tests {
             assert_eq!(count(&decode, name), times, "{name}");
         }
         assert_eq!(size(&decode), 792);
-        assert_eq!(size(&VLLM_032_CPU.step(true)), 798);
+        assert_eq!(size(&VLLM_032_CPU.step(true)), 799, "six operators and their frame");
         assert_eq!(count(&VLLM_032_CPU.sampler, "_C::greedy_argmax"), 1);
         assert_eq!((size(&VLLM_032_CPU.sampler), size(&VLLM_032_CPU.sampler_several)), (18, 17));
         assert_eq!(size(&VLLM_032_CPU.idle), 6);

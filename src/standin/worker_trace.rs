@@ -9,7 +9,7 @@ use super::disguise::Disguise;
 use super::engine::Executed;
 use super::event_writer::{EventWriter, Slice};
 use super::fault::Fault;
-use super::ops::{Placed, Template, place, spoil_sampler, spoil_step};
+use super::ops::{Placed, REFRESH, Template, place, spoil_sampler, spoil_step};
 
 /// Everything a rank's trace is made of. Times are nanoseconds on the Unix clock.
 pub(crate) struct WorkerTrace<'a> {
@@ -130,8 +130,13 @@ impl WorkerTrace<'_> {
                 let compile = self.span("user_annotation", "compile_id=0/0", step.start + 1_000, 500_000);
                 writer.slice(compile, format_args!("\"External id\": 0,\"Record function id\": 0"))?;
             }
-            self.place_step(step, self.steps.get(number + 1), &mut placed);
+            let before = number.checked_sub(1).and_then(|before| self.steps.get(before));
+            self.place_step(before, step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
+                if op.name == REFRESH {
+                    self.write_refresh(writer, op)?;
+                    continue;
+                }
                 external_id += 1;
                 let name = self.disguise.operator(op.name);
                 let slice = self.span("cpu_op", &name, op.start, op.duration);
@@ -140,6 +145,15 @@ impl WorkerTrace<'_> {
             }
         }
         Ok(())
+    }
+
+    fn write_refresh<W: Write>(&self, writer: &mut EventWriter<W>, placed: &Placed) -> io::Result<()> {
+        if !self.with_stack {
+            return Ok(());
+        }
+        let name = self.disguise.frame(REFRESH);
+        let slice = self.span("python_function", &name, placed.start, placed.duration);
+        writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": 0"))
     }
 
     /// How the imitated version names its step; 0.11 does not.
@@ -156,19 +170,26 @@ impl WorkerTrace<'_> {
         }
     }
 
-    fn place_step(&self, step: &Executed, next: Option<&Executed>, placed: &mut Vec<Placed>) {
+    fn place_step(
+        &self,
+        before: Option<&Executed>,
+        step: &Executed,
+        next: Option<&Executed>,
+        placed: &mut Vec<Placed>,
+    ) {
         let span = step.end - step.start;
         // The annotation opens and closes a little before and after the work inside.
         let (start, span) = (step.start + span / 100, span * 98 / 100);
         if step.is_idle() {
             return place(&self.template.idle, start, span, placed);
         }
-        let more_tokens = step.context_tokens > step.context_requests;
-        let mut ops = self.template.step(more_tokens);
-        let sampled = step.context_requests + step.generation_requests;
+        let size = |step: &Executed| step.context_requests + step.generation_requests;
+        // A prompt joins the batch, or a request has left it.
+        let changed = step.context_requests > 0 || before.is_some_and(|before| size(before) != size(step));
+        let mut ops = self.template.step(changed);
         let template = self.template;
         let mut sampler =
-            if sampled > 1 { template.sampler_several.clone() } else { template.sampler.clone() };
+            if size(step) > 1 { template.sampler_several.clone() } else { template.sampler.clone() };
         if let Some(fault) = self.fault {
             spoil_step(&mut ops, fault, step.context_requests == 0);
             spoil_sampler(&mut sampler, fault);

@@ -30,6 +30,8 @@ pub(crate) struct Collector {
     /// The same of the first frame that tells something.
     pub(crate) frame_lane: Option<LaneKey>,
     pub(crate) window: Option<(Nanos, Nanos)>,
+    /// When the sampler's parameters were copied into the batch; once a step at most.
+    pub(crate) refreshes: Vec<(Nanos, Nanos)>,
     /// Compilations by start, with their names.
     pub(crate) compiles: Vec<(Nanos, NameId)>,
     pub(crate) marks: Marks,
@@ -137,6 +139,9 @@ impl Collector {
                     self.marks.frames = Vec::new();
                 }
                 self.steps.push(RawStep { batch: annotation.into(), start, duration });
+            }
+            Role::Refresh if category == "python_function" => {
+                self.refreshes.push((start, start + duration));
             }
             Role::Window => self.window = Some((start, start + duration)),
             Role::Compile => self.compiles.push((start, name)),

@@ -101,6 +101,9 @@ pub struct Trace {
     /// Start of the first step on the trace's own clock.
     #[serde(skip)]
     pub(crate) origin: Option<Nanos>,
+    /// When the sampler's parameters were copied into the batch, sorted.
+    #[serde(skip)]
+    pub(crate) refreshes: Vec<(Nanos, Nanos)>,
     /// Lanes of the device's engines.
     #[serde(skip)]
     pub(crate) engines: Vec<LaneKey>,
@@ -195,6 +198,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         collector.forgive(DefectKind::UnclosedArray);
     }
     let engines = std::mem::take(&mut collector.engines);
+    let mut refreshes = std::mem::take(&mut collector.refreshes);
+    refreshes.sort_unstable();
     let events = collector.events;
     // Where reading itself failed, that is the cause.
     if events == 0 && !collector.has_fatal() {
@@ -216,6 +221,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         epoch_ns: first.and_then(|first| epoch(metadata.base_time_ns, first)),
         lane,
         origin: first,
+        refreshes,
         engines,
         steps,
         categories,

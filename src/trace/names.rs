@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry;
 use super::annotation::Annotation;
 use super::defect::DefectKind;
 use super::forward_name::Bucket;
-use super::frame_marks::{FrameMark, frame_mark};
+use super::frame_marks::{FrameMark, frame_mark, is_refresh};
 use super::step::StepKind;
 
 /// What a name means to the reader. Most names mean nothing.
@@ -28,6 +28,8 @@ pub(crate) enum Role {
     WarmUp,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     ProfilerStep,
+    /// A Python frame under which the sampler's parameters are copied into the batch.
+    Refresh,
     /// A Python frame that tells something.
     Frame(FrameMark),
     Other,
@@ -131,6 +133,7 @@ impl Role {
             "warmup" => Self::WarmUp,
             _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
             _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,
+            _ if is_refresh(name) => Self::Refresh,
             _ => None
                 .or_else(|| Annotation::parse(name.as_bytes()).map(Self::Step))
                 .or_else(|| Bucket::parse(name).map(Self::Forward))

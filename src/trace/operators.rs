@@ -41,6 +41,9 @@ pub struct Operators {
 pub struct StepOperators {
     /// Those that began inside the step.
     pub inside: Counts,
+    /// Those among them that copied the sampler's parameters into a batch that had changed, where Python
+    /// stacks say so; they are not counted in `inside`.
+    pub refresh: Counts,
     /// Those that began between the step's end and the next step: the sampler.
     pub behind: Counts,
     /// Which called which inside the step, as indented lines; absent behind the first 512 steps.
@@ -60,11 +63,13 @@ impl Operators {
             start: origin + step.start_ns,
             end: origin + step.end_ns(),
             inside: HashMap::new(),
+            refresh: HashMap::new(),
             behind: HashMap::new(),
             calls: Vec::new(),
         });
         let mut pass = Pass {
             lane: trace.lane.as_ref(),
+            refreshes: &trace.refreshes,
             spans: spans.collect(),
             names: Names::default(),
             known: Vec::new(),
@@ -81,12 +86,14 @@ struct Span {
     start: Nanos,
     end: Nanos,
     inside: HashMap<u32, u64>,
+    refresh: HashMap<u32, u64>,
     behind: HashMap<u32, u64>,
     calls: Vec<(u32, Nanos, Nanos)>,
 }
 
 struct Pass<'a> {
     lane: Option<&'a LaneKey>,
+    refreshes: &'a [(Nanos, Nanos)],
     spans: Vec<Span>,
     names: Names,
     /// By handle of a raw name: the place of its stable one in `texts`.
@@ -151,6 +158,7 @@ impl Pass<'_> {
         };
         let steps = spans.iter().enumerate().map(|(number, span)| StepOperators {
             inside: counts(&span.inside),
+            refresh: counts(&span.refresh),
             behind: counts(&span.behind),
             calls: (number < TREES).then(|| {
                 let call = |(place, start, end): &(u32, Nanos, Nanos)| Call {
@@ -181,6 +189,11 @@ impl Sink for Pass<'_> {
         let span = &mut self.spans[number];
         if start >= span.end {
             *span.behind.entry(text).or_default() += 1;
+            return;
+        }
+        let refresh = self.refreshes.partition_point(|(from, _)| *from <= start).checked_sub(1);
+        if refresh.and_then(|at| self.refreshes.get(at)).is_some_and(|(_, until)| start < *until) {
+            *span.refresh.entry(text).or_default() += 1;
             return;
         }
         *span.inside.entry(text).or_default() += 1;

@@ -29,7 +29,10 @@ fn main() -> ExitCode {
             .run();
     }
     let trials = accept::trials().into_iter().chain(replay::trials());
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of a trial is waiting.
+    arguments.test_threads.get_or_insert(8);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
 /// A trial that fails by panicking.
