@@ -70,7 +70,7 @@ fn the_schema_is_printed_by_its_verb() {
     assert_eq!(text(&output.stdout), committed);
 }
 
-/// The procedures on the page, as a reader would copy them.
+/// The procedure on the page and the checks that it adds later, as a reader would copy them.
 fn examples() -> Vec<String> {
     let page = std::fs::read_to_string(root().join("docs/authoring.md")).unwrap();
     let blocks = page.split("```toml\n").skip(1);
@@ -80,8 +80,10 @@ fn examples() -> Vec<String> {
 #[test]
 fn the_example_of_the_page_runs_as_it_stands() {
     let examples = examples();
-    let [example] = examples.as_slice() else { panic!("one whole procedure is on the page") };
-    assert_eq!(Schema::committed().refuses(example), None);
+    let [procedure, checks] = examples.as_slice() else { panic!("a procedure and its checks") };
+    let example = format!("{procedure}\n{checks}");
+    assert_eq!(Schema::committed().refuses(procedure), None);
+    assert_eq!(Schema::committed().refuses(&example), None);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("chat_pair.toml");
     std::fs::write(&file, example).unwrap();
@@ -89,9 +91,19 @@ fn the_example_of_the_page_runs_as_it_stands() {
     assert_eq!(plan.status.code(), Some(0), "{}", text(&plan.stderr));
     let ran = run(&file, directory.path());
     assert_eq!(ran.1, Some(0), "{}", ran.0);
-    for said in ["pass  order        P D{4} P D{2}", "pass  ledger", "verdict: pass"] {
+    for said in [
+        "pass  order        P D{4} P D{2}",
+        "pass  ledger",
+        "pass  check:no_waits budget sync 0",
+        "pass  check:attention op vllm::unified_attention* 12",
+        "pass  check:small_batches batch 1",
+        "pass  check:steady_host gap decode_to_decode p90 1.",
+        "verdict: pass",
+    ] {
         assert!(ran.0.contains(said), "{said}\n{}", ran.0);
     }
+    // One of them is asked on Gaudi only.
+    assert!(!ran.0.contains("check:one_launch"), "{}", ran.0);
 }
 
 /// The page says what a mistyped key and a wrong number look like.
@@ -113,7 +125,11 @@ fn the_page_shows_the_failures_that_happen() {
     assert_eq!(code, Some(1), "{out}");
     let page = std::fs::read_to_string(root().join("docs/authoring.md")).unwrap();
     let line = out.lines().find(|line| line.starts_with("FAIL  order")).unwrap();
-    for shown in [line, text(&refused.stderr).trim_end()] {
+    let typo = "\n[[check]]\nname = \"matmuls\"\nquantity = \"op aten::admm\"\nmin = 1\n";
+    std::fs::write(&file, examples()[0].clone() + typo).unwrap();
+    let (named, _) = run(&file, directory.path());
+    let named = named.lines().find(|line| line.starts_with("FAIL  check:matmuls")).unwrap();
+    for shown in [line, named, text(&refused.stderr).trim_end()] {
         assert!(page.contains(shown), "{shown}");
     }
 }
