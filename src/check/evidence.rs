@@ -48,7 +48,7 @@ pub(super) fn files(plan: &Plan, directory: &RunDirectory) -> Outcome {
     let mut names: Vec<String> = std::fs::read_dir(&cwd)
         .into_iter()
         .flatten()
-        .filter_map(|entry| entry.ok())
+        .filter_map(Result::ok)
         .filter(|entry| entry.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();

@@ -22,10 +22,10 @@ pub(super) fn all_there(workers: &[&Trace], expected: u32) -> Outcome {
     for trace in workers {
         match trace.rank {
             Some(rank) if !once.insert(rank) => {
-                complaints.push(format!("rank {rank} has a second trace: {}", trace.file))
+                complaints.push(format!("rank {rank} has a second trace: {}", trace.file));
             }
             Some(rank) if rank >= expected => {
-                complaints.push(format!("{} is of rank {rank}, which was not started", trace.file))
+                complaints.push(format!("{} is of rank {rank}, which was not started", trace.file));
             }
             None => complaints.push(format!("{} does not say its rank", trace.file)),
             Some(_) => {}

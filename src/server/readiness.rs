@@ -103,9 +103,8 @@ async fn look(
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
 ) -> Result<Look, ServerError> {
-    let port = match instance.port().or_else(|| port::reported(&wanted.port_file)) {
-        Some(port) => port,
-        None => return Ok(Look::NotYet("no port reported yet".to_owned())),
+    let Some(port) = instance.port().or_else(|| port::reported(&wanted.port_file)) else {
+        return Ok(Look::NotYet("no port reported yet".to_owned()));
     };
     instance.set_port(port);
     match listener::find(port, instance.guard()) {

@@ -81,7 +81,7 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
         context_tokens: count(trace.totals.context_tokens),
         generation_tokens: count(trace.totals.generation_tokens),
         recompiles: trace.recompiles.in_window,
-        problems: trace.problems.iter().map(|problem| problem.code.code().to_owned()).collect(),
+        problems: trace.problems.iter().map(|problem| problem.code.code()).collect(),
         ..RankFacts::default()
     };
     // Without a single operator, as in a trace of high-level events, nothing may claim a closed world.

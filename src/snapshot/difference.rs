@@ -160,7 +160,7 @@ impl Snapshot {
             match (before.get(rank), after.get(rank)) {
                 (Some(before), Some(after)) => compare_rank(rank, before, after, bare, &mut found),
                 (Some(_), None) => {
-                    found.0.push(plain(Group::Ranks, &format!("rank {rank}"), "there", "missing"))
+                    found.0.push(plain(Group::Ranks, &format!("rank {rank}"), "there", "missing"));
                 }
                 _ => found.0.push(plain(Group::Ranks, &format!("rank {rank}"), "not there", "there")),
             }

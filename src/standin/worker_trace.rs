@@ -289,7 +289,7 @@ impl<W: Write> Frames<'_, '_, W> {
                 .writer
                 .slice(slice, format_args!("\"Python parent id\": {parent}, \"Python id\": {id}"))?,
             None => {
-                self.writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": {id}"))?
+                self.writer.slice(slice, format_args!("\"Python parent id\": null, \"Python id\": {id}"))?;
             }
         }
         Ok(id)

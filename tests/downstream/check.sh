@@ -39,7 +39,7 @@ echo "a procedure that is not there is refused"
 CHOSEN=long_question fails "$work/unknown" cargo test --quiet --test wrong
 says "$work/unknown" 'there is no procedure "long_question"; known are short_question'
 
-echo "without a snapshot it does not pass; an accepted one lands in its own tree"
+echo "without a snapshot it does not pass; one accepted afresh lands in its own tree and is the committed one"
 mkdir "$work/tree" && cp -r procedures "$work/tree/"
 binary=$(cargo test --test procedures --no-run --message-format json 2> /dev/null |
   grep -o '"executable":"[^"]*/procedures-[^"]*"' | tail -1 | cut -d '"' -f 4)

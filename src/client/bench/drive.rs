@@ -202,7 +202,7 @@ impl Call {
             Ok(Ok(())) => {}
             Ok(Err(error)) => answer.error = Some(error.to_string()),
             Err(_) => {
-                answer.error = Some(format!("no complete answer within {} (deadline: request)", self.limit))
+                answer.error = Some(format!("no complete answer within {} (deadline: request)", self.limit));
             }
         }
         if answer.output_tokens == 0 {

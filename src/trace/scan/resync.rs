@@ -21,7 +21,7 @@ impl Scanner {
             let at = from + found;
             let previous = last_solid(&window[..at]).unwrap_or(before);
             let verdict = if window[at] == b'{' {
-                if previous != b':' { starts_event(&window[at..]) } else { Some(false) }
+                if previous == b':' { Some(false) } else { starts_event(&window[at..]) }
             } else if previous == b'}' {
                 ends_events(&window[at..], last, self.bare_array)
             } else {
