@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::check::{Decided, decide};
+use crate::check::{Decided, Outcome, Verdict};
 use crate::lane::{self, Lane, Site};
-use crate::plan::{Plan, resolve};
+use crate::plan::{Plan, Reviews, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::snapshot::{self, Reviews, Snapshot};
+use crate::snapshot::{Snapshot, judge};
 use crate::standin::Fault;
 
 /// A procedure to run.
@@ -213,9 +213,23 @@ fn departures(procedure: &Procedure, chosen: &Procedure) -> Vec<String> {
 /// and writes `verdict.json`, `observed.snap` and `report.html`.
 ///
 /// # Errors
-/// As [`decide`], and when the files cannot be written.
+/// As [`decide`](crate::check::decide), and when the files cannot be written.
 pub fn conclude(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
-    leave(directory, judge(directory, reviews)?, reviews)
+    let mut decided = judge(directory, reviews)?;
+    for name in asked_elsewhere(directory, &decided) {
+        let reason =
+            "asked in Rust by the harness that ran it: TRACEGATE_REPLAY=RUN_DIR cargo test asks it again";
+        decided.verdict.add(&name, Outcome::NotApplicable(reason.to_owned()));
+    }
+    leave(directory, decided, reviews)
+}
+
+/// Checks of an earlier verdict that are not made now: those of a harness are code that is not here.
+fn asked_elsewhere(directory: &RunDirectory, decided: &Decided) -> Vec<String> {
+    let earlier: Result<Verdict, _> = directory.read_json("verdict.json");
+    let names = earlier.into_iter().flat_map(|verdict| verdict.checks).map(|check| check.name);
+    let made = |name: &String| decided.verdict.checks.iter().any(|check| check.name == *name);
+    names.filter(|name| name.starts_with("check:") && !made(name)).collect()
 }
 
 /// Leaves what was decided in the run directory, in place of what an earlier decision left.
@@ -232,17 +246,6 @@ pub(crate) fn leave(
     let reported = Reported::of(directory.clone(), decided, reviews);
     write_report(&reported)?;
     reported.decided.map(|decided| *decided)
-}
-
-/// Decides a recorded run and compares it with its reviewed snapshot; writes nothing.
-///
-/// # Errors
-/// As [`decide`].
-pub(crate) fn judge(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
-    let mut decided = decide(directory)?;
-    let outcome = snapshot::outcome(reviews.unwrap_or(&decided.plan.reviews), &decided);
-    decided.verdict.add("snapshot", outcome);
-    Ok(decided)
 }
 
 /// Writes `report.html` of a run without a verdict.

@@ -31,6 +31,7 @@ mod output;
 mod panic;
 pub mod plan;
 pub mod procedure;
+mod reexec;
 mod report;
 pub mod run;
 mod server;

@@ -7,9 +7,9 @@ use clap::Args;
 use super::exit::Exit;
 use super::form::{Form, print_json};
 use crate::job::conclude;
+use crate::plan::Reviews;
 use crate::report::table;
 use crate::run::RunDirectory;
-use crate::snapshot::Reviews;
 
 #[derive(Args)]
 pub(super) struct CheckVerb {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::form::{Form, print_json};
 use crate::lane::{Finding, Lane, State, examine};
+use crate::plan::refuse_broken;
 use crate::run::default_parent;
 
 #[derive(Args)]
@@ -36,7 +37,8 @@ impl Doctor {
         let mut exit = Exit::Pass;
         let mut examined = Vec::new();
         for lane in lanes {
-            let findings = examine(lane, &self.out);
+            let findings =
+                examine(lane, &self.out, |site| refuse_broken(site).map_err(|error| error.to_string()));
             let ready = !findings.iter().any(|finding| matches!(finding.state, State::Missing(_)));
             if self.format == Form::Text {
                 show(lane, ready, &findings);

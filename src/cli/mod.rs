@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 
-use crate::lane::REEXEC;
+use crate::reexec::REEXEC;
 use crate::server::guard::GUARD;
 use crate::standin::StandinOptions;
 use crate::standin::kin::KIN;

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
 use crate::history::{History, Verdicts, verdicts, views};
+use crate::plan::Reviews;
 use crate::report::page::{Reported, page};
 use crate::report::{annotations, junit, summary};
-use crate::snapshot::Reviews;
 
 #[derive(Args)]
 pub(super) struct ReportVerb {

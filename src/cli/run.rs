@@ -11,10 +11,10 @@ use super::progress::Progress;
 use crate::check::Verdict;
 use crate::job::{Finished, Job, Unfinished};
 use crate::lane::Lane;
+use crate::plan::Reviews;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
 use crate::run::{RunDirectory, default_parent, prune};
-use crate::snapshot::Reviews;
 use crate::standin::Fault;
 
 #[derive(Args)]

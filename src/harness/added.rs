@@ -1,4 +1,5 @@
-//! Checks that a test target adds in Rust: asked behind the built-in ones, and named like them in the verdict.
+//! Checks that a test target adds in Rust: asked behind the built-in ones, and named `check:NAME` in the verdict, as those of a
+//! procedure's `[[check]]` are.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ impl AddedCheck {
         name: impl Into<String>,
         ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), ask: Arc::new(ask) }
+        Self { name: format!("check:{}", name.into()), ask: Arc::new(ask) }
     }
 
     /// Asks, and adds the answer to the verdict. Whatever the check does, there is an answer: a trial
@@ -76,7 +77,7 @@ mod tests {
         let verdict = asked(&[AddedCheck::new("mine", pass)]);
         assert!(verdict.passed);
         let names: Vec<&str> = verdict.checks.iter().map(|check| check.name.as_str()).collect();
-        assert_eq!(names, ["order", "mine"]);
+        assert_eq!(names, ["order", "check:mine"]);
     }
 
     #[test]
@@ -88,13 +89,13 @@ mod tests {
         assert_eq!(failed.len(), 1);
         assert_eq!(
             (failed[0].name.as_str(), failed[0].outcome.detail()),
-            ("mine", "the check panicked: no 7")
+            ("check:mine", "the check panicked: no 7")
         );
     }
 
     #[test]
     fn two_checks_of_one_name_are_refused() {
-        let verdict = asked(&[AddedCheck::new("order", pass)]);
+        let verdict = asked(&[AddedCheck::new("mine", pass), AddedCheck::new("mine", pass)]);
         assert_eq!(verdict.failed().count(), 1);
     }
 }

@@ -9,9 +9,10 @@ use super::turn::Turn;
 use crate::check::Decided;
 use crate::job::{Finished, Job, leave};
 use crate::lane::Lane;
+use crate::plan::Reviews;
 use crate::procedure::Procedure;
 use crate::report::table;
-use crate::snapshot::{Reviewed, Reviews, Snapshot, footer, review};
+use crate::snapshot::{Reviewed, Snapshot, footer, review};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
 pub(super) fn run(
@@ -53,7 +54,13 @@ pub(super) fn run(
     }
     // Where the snapshot alone differs, insta decides below what becomes of it.
     if finished.decided.verdict.failed().any(|check| check.name != "snapshot") {
-        return Err(keep(&finished, &table::checks(&finished.decided.verdict)));
+        let added = if checks.is_empty() {
+            String::new()
+        } else {
+            let path = finished.directory.path().display();
+            format!("\nwith the checks of this harness: TRACEGATE_REPLAY={path} cargo test")
+        };
+        return Err(keep(&finished, &(table::checks(&finished.decided.verdict) + &added)));
     }
     let seen = Snapshot::of_run(&finished.decided);
     if let Some(message) = compare(lane, &procedure, snapshots, &seen) {

@@ -11,10 +11,10 @@ use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structu
 use super::robust::median;
 use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
-use crate::job::judge;
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
 use crate::snapshot::Snapshot;
+use crate::snapshot::judge;
 use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.

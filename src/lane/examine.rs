@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::name::Lane;
 use super::site::{Driver, Site};
 use super::{gaudi, probe, setup, vllm_cpu};
-use crate::plan::refuse_broken;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,7 +49,7 @@ fn missing(what: &'static str, detail: impl Into<String>, remedy: impl Into<Stri
 
 /// Looks at everything a lane needs. `out` is where run directories would be made.
 #[must_use]
-pub fn examine(lane: Lane, out: &Path) -> Vec<Finding> {
+pub fn examine(lane: Lane, out: &Path, broken: impl Fn(&Site) -> Result<(), String>) -> Vec<Finding> {
     let mut findings = vec![output_directory(out), port(), temporary_space()];
     match lane {
         Lane::Standin => findings.push(present("server", "embedded; an imitation of vLLM 0.32.0")),
@@ -58,7 +57,7 @@ pub fn examine(lane: Lane, out: &Path) -> Vec<Finding> {
         Lane::Gaudi => findings.extend(gaudi_parts()),
     }
     match probe(lane) {
-        Ok(site) => findings.extend(versions(&site)),
+        Ok(site) => findings.extend(versions(&site, broken)),
         // The parts above say more precisely what is missing; this covers what they do not look at.
         Err(error) if findings.iter().all(|finding| !matches!(finding.state, State::Missing(_))) => {
             findings.push(missing("lane", error.to_string(), "see above"));
@@ -190,7 +189,7 @@ fn driver(hl_smi: &Path) -> Finding {
     }
 }
 
-fn versions(site: &Site) -> Vec<Finding> {
+fn versions(site: &Site, broken: impl Fn(&Site) -> Result<(), String>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (package, version) in &site.versions {
         let what = match package.as_str() {
@@ -200,13 +199,15 @@ fn versions(site: &Site) -> Vec<Finding> {
         };
         findings.push(present(what, format!("{package} {version}")));
     }
-    match refuse_broken(site) {
+    match broken(site) {
         Ok(()) => findings.push(present("known breakage", "none for these versions")),
-        Err(error) => findings.push(missing(
-            "known breakage",
-            error.to_string().lines().next().unwrap_or_default(),
-            remedy(&error.to_string()),
-        )),
+        Err(error) => {
+            findings.push(missing(
+                "known breakage",
+                error.lines().next().unwrap_or_default(),
+                remedy(&error),
+            ));
+        }
     }
     findings
 }

@@ -13,7 +13,6 @@ pub use error::LaneError;
 pub use examine::{Finding, State, examine};
 pub use name::Lane;
 pub use site::{BenchClient, Driver, Site, Versions};
-pub(crate) use standin::REEXEC;
 
 use crate::standin::Dialect;
 

@@ -6,11 +6,8 @@ use std::path::PathBuf;
 use super::error::LaneError;
 use super::name::Lane;
 use super::site::{Site, Versions};
+use crate::reexec::REEXEC;
 use crate::standin::Dialect;
-
-/// Set for a child that is to be the stand-in. `cargo test -- standin` is a filter, so the word
-/// alone must not turn a test binary into a server.
-pub(crate) const REEXEC: &str = "TRACEGATE_REEXEC";
 
 pub(super) fn probe(dialect: Dialect) -> Result<Site, LaneError> {
     let program = std::env::current_exe().map_err(|error| {

@@ -5,10 +5,10 @@ use std::str::FromStr;
 use pep440_rs::Version;
 
 use super::model::{Adaptation, Course, Expected, Plan, PortSource};
+use super::reviews::Reviews;
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
 use crate::procedure::{CustomCheck, LoadClient, Procedure, ProfilerKind};
-use crate::snapshot::Reviews;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::reviews::Reviews;
 use crate::lane::{Lane, Versions};
 use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
-use crate::snapshot::Reviews;
 
 /// Stands for the run directory in arguments and variables until the run begins.
 pub(crate) const RUN: &str = "{run}";

@@ -10,9 +10,9 @@ use super::model::{Command, RUN};
 const OF_A_SERVER: [&str; 1] = ["--served-model-name"];
 
 /// Begins the line that holds what is sent, as a JSON string.
-pub(crate) const REQUESTS: &str = "REQUESTS = ";
+const REQUESTS: &str = "REQUESTS = ";
 /// Begins the line that holds everything with a path in it, as a JSON string.
-pub(crate) const PLACES: &str = "PLACES = ";
+const PLACES: &str = "PLACES = ";
 
 /// The script behind its parameters. In the places, and only there, `{run}` is its own directory: a prompt may
 /// hold any text. vLLM starts its engine in another process, which imports the

@@ -10,11 +10,12 @@ use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
 use crate::check::Decided;
 use crate::client::Ledger;
 use crate::history::{SeriesView, Verdicts};
-use crate::job::judge;
 use crate::lane::Lane;
 use crate::plan::Plan;
+use crate::plan::Reviews;
 use crate::run::{RunDirectory, RunError, RunRecord};
-use crate::snapshot::{Comparison, Differing, Reviews, Snapshot, compare_run, file_of};
+use crate::snapshot::judge;
+use crate::snapshot::{Comparison, Differing, Snapshot, compare_run, file_of};
 use crate::trace::inspect;
 
 const HTML: &str = include_str!("page/page.html");

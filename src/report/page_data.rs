@@ -171,7 +171,7 @@ fn trace_data(trace: &Trace, origin: Option<i64>) -> TraceData {
         steps.kind.push(step.kind.letter());
         steps.start.push(step.start_ns.as_ns());
         steps.duration.push(step.duration_ns.as_ns());
-        steps.gap.push(step.gap_ns.map(crate::Nanos::as_ns));
+        steps.gap.push(step.gap_ns.map(crate::time::Nanos::as_ns));
         steps.context_requests.push(step.context_requests);
         steps.context_tokens.push(step.context_tokens);
         steps.generation_requests.push(step.generation_requests);

@@ -147,12 +147,16 @@ impl RunDirectory {
         self.read_json("run.json")
     }
 
-    /// The verdict, where the run was decided.
+    /// Whether it passed, where it was decided.
     ///
     /// # Errors
     /// The file is missing or damaged.
-    pub fn verdict(&self) -> Result<crate::check::Verdict, RunError> {
-        self.read_json("verdict.json")
+    pub fn passed(&self) -> Result<bool, RunError> {
+        #[derive(serde::Deserialize)]
+        struct Verdict {
+            passed: bool,
+        }
+        Ok(self.read_json::<Verdict>("verdict.json")?.passed)
     }
 
     /// How far a run came that did not complete, for messages.
@@ -189,7 +193,7 @@ impl RunDirectory {
         Ok(Ledger { requests })
     }
 
-    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
         let path = self.0.join(name);
         let text = read(&path)?;
         serde_json::from_str(&text).map_err(|error| RunError::directory(path, error))

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::directory::RunDirectory;
 use super::record::RunState;
-use crate::check::Verdict;
 
 /// Run directories of a procedure in its lane's directory, with their numbers, in the order of the runs.
 pub(super) fn numbered(lane: &Path, procedure: &str) -> Vec<(u32, PathBuf)> {
@@ -41,7 +40,7 @@ pub fn prune(run: &RunDirectory, procedure: &str, keep: usize) -> usize {
 fn has_passed(path: &Path) -> bool {
     let Ok(directory) = RunDirectory::open(path) else { return false };
     let complete = directory.record().is_ok_and(|record| record.state == RunState::Complete);
-    complete && directory.verdict().is_ok_and(|verdict: Verdict| verdict.passed)
+    complete && directory.passed().unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use super::difference::Difference;
 use super::facts::Snapshot;
 use super::merge::Merged;
 use super::parse::SnapshotError;
-use super::reviews::Reviews;
-use crate::check::{Decided, Outcome};
+use super::reviews::text;
+use crate::check::{Decided, Outcome, decide};
+use crate::plan::Reviews;
+use crate::run::{RunDirectory, RunError};
 
 /// How a run and a reviewed file compare.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub(crate) fn compare_run(reviews: &Reviews, decided: &Decided) -> (Comparison, 
         let reason = format!("the run is not of the reviewed configuration ({options})");
         return (Comparison::None(reason), String::new());
     }
-    let reviewed = match reviews.text(plan) {
+    let reviewed = match text(reviews, plan) {
         Ok(reviewed) => reviewed,
         Err(reason) => return (Comparison::None(reason), String::new()),
     };
@@ -72,8 +74,20 @@ pub(crate) fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
     Comparison::Different(Box::new(Differing { differences, accepting, diff }))
 }
 
+/// Decides a recorded run, and compares it with its reviewed snapshot: where the run had it, or where
+/// `reviews` says. Writes nothing.
+///
+/// # Errors
+/// As [`decide`].
+pub(crate) fn judge(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
+    let mut decided = decide(directory)?;
+    let outcome = outcome(reviews.unwrap_or(&decided.plan.reviews), &decided);
+    decided.verdict.add("snapshot", outcome);
+    Ok(decided)
+}
+
 /// The comparison as a check of the verdict.
-pub(crate) fn outcome(reviews: &Reviews, decided: &Decided) -> Outcome {
+fn outcome(reviews: &Reviews, decided: &Decided) -> Outcome {
     match compare_run(reviews, decided) {
         (Comparison::None(reason), _) => Outcome::NotApplicable(reason),
         (Comparison::Unreadable(error), label) => Outcome::Fail(format!("{label}: {error}")),

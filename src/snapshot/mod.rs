@@ -15,7 +15,7 @@ mod source;
 mod table;
 mod text;
 
-pub(crate) use comparison::{Comparison, Differing, compare_run, outcome};
+pub(crate) use comparison::{Comparison, Differing, compare_run, judge};
 pub(crate) use describe::{describe, footer, unified};
 pub use difference::{Difference, Group};
 pub(crate) use facts::RankGroup;
@@ -23,7 +23,6 @@ pub use facts::Snapshot;
 pub use parse::SnapshotError;
 pub(crate) use parse::body;
 pub(crate) use review::{Reviewed, review};
-pub use reviews::Reviews;
 pub(crate) use reviews::file_of;
 pub use source::{Source, SourceError};
 pub(crate) use table::{Column, Table};

@@ -1,25 +1,8 @@
-//! Where the reviewed snapshot of a run is.
+//! The reviewed text of a run, and those that ship inside this crate.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::plan::Plan;
-use crate::procedure::{Procedure, builtin};
-
-/// Where a run's reviewed snapshot is looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reviews {
-    /// Nowhere: nothing of this procedure was reviewed.
-    #[default]
-    None,
-    /// Inside this crate, for the procedures that ship with it and the versions they were reviewed with.
-    Shipped,
-    /// `DIRECTORY/LANE/PROCEDURE.snap`.
-    Directory(PathBuf),
-}
+use crate::plan::{Plan, Reviews};
 
 /// A reviewed text and what to call it.
 pub(crate) struct ReviewedText {
@@ -42,40 +25,26 @@ const SHIPPED: [(&str, &str, &str); 13] = shipped! {
     "vllm-cpu": "async_multiple_requests" "async_single_request" "script";
 };
 
-impl Reviews {
-    /// The directory `snapshots` beside a directory of procedures, where it is there; otherwise what
-    /// ships with this crate, for a procedure that ships with it and was not edited.
-    #[must_use]
-    pub fn of(procedure: &Procedure, procedures: Option<&Path>) -> Self {
-        let beside = procedures.map(|directory| directory.join("../snapshots")).filter(|path| path.is_dir());
-        match beside {
-            Some(directory) => Self::Directory(std::path::absolute(&directory).unwrap_or(directory)),
-            None if builtin().is_ok_and(|known| known.contains(procedure)) => Self::Shipped,
-            None => Self::None,
-        }
-    }
-
-    /// The reviewed text of a run; why there is none otherwise.
-    pub(crate) fn text(&self, plan: &Plan) -> Result<ReviewedText, String> {
-        let (lane, name) = (plan.lane.name(), plan.procedure.as_str());
-        match self {
-            Self::None => Err("no snapshots were named for this procedure (--snapshots DIR)".to_owned()),
-            Self::Shipped => SHIPPED
-                .iter()
-                .find(|(of, procedure, _)| (*of, *procedure) == (lane, name))
-                .map(|(_, _, text)| ReviewedText {
-                    text: (*text).to_owned(),
-                    label: format!("tracegate's own snapshots/{lane}/{name}.snap"),
-                    of_its_versions: true,
-                })
-                .ok_or_else(|| format!("no snapshot of lane {lane} ships with tracegate (--snapshots DIR)")),
-            Self::Directory(root) => {
-                let file = file_of(root, plan);
-                let label = file.display().to_string();
-                std::fs::read_to_string(&file)
-                    .map(|text| ReviewedText { text, label, of_its_versions: false })
-                    .map_err(|_| format!("there is no reviewed snapshot {}", file.display()))
-            }
+/// The reviewed text of a run; why there is none otherwise.
+pub(super) fn text(reviews: &Reviews, plan: &Plan) -> Result<ReviewedText, String> {
+    let (lane, name) = (plan.lane.name(), plan.procedure.as_str());
+    match reviews {
+        Reviews::None => Err("no snapshots were named for this procedure (--snapshots DIR)".to_owned()),
+        Reviews::Shipped => SHIPPED
+            .iter()
+            .find(|(of, procedure, _)| (*of, *procedure) == (lane, name))
+            .map(|(_, _, text)| ReviewedText {
+                text: (*text).to_owned(),
+                label: format!("tracegate's own snapshots/{lane}/{name}.snap"),
+                of_its_versions: true,
+            })
+            .ok_or_else(|| format!("no snapshot of lane {lane} ships with tracegate (--snapshots DIR)")),
+        Reviews::Directory(root) => {
+            let file = file_of(root, plan);
+            let label = file.display().to_string();
+            std::fs::read_to_string(&file)
+                .map(|text| ReviewedText { text, label, of_its_versions: false })
+                .map_err(|_| format!("there is no reviewed snapshot {}", file.display()))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::lane::REEXEC;
+use crate::reexec::REEXEC;
 
 /// Value of `TRACEGATE_REEXEC` that makes a program such a child.
 pub(crate) const KIN: &str = "kin";

@@ -13,7 +13,10 @@ use super::engine::{Command, Engine, Request, Token};
 use super::options::{StandinOptions, parse_profiler_config};
 use super::server::StandinError;
 use super::tokenizer;
-use crate::plan::{PLACES, REQUESTS};
+
+/// Lines of the script as the plan writes it. An interpreter knows nothing of plans, and neither does this one.
+const REQUESTS: &str = "REQUESTS = ";
+const PLACES: &str = "PLACES = ";
 
 #[derive(Deserialize)]
 struct Requests {

@@ -29,11 +29,18 @@ if grep gaudi "$work/on"; then echo "lane gaudi must be on"; exit 1; fi
 
 echo "a failing check and a panicking one fail the trial under their names, and the run stays"
 fails "$work/failed" cargo test --quiet --test wrong -- standin
-says "$work/failed" 'FAIL  no_decode    2 decode steps, expected none'
-says "$work/failed" 'FAIL  careless     the check panicked: a second rank'
-says "$work/failed" 'n/a   elsewhere    no second rank'
-says target/wrong/standin/short_question-1/verdict.json '"name": "careless"'
+says "$work/failed" 'FAIL  check:no_decode 2 decode steps, expected none'
+says "$work/failed" 'FAIL  check:careless the check panicked: a second rank'
+says "$work/failed" 'n/a   check:elsewhere no second rank'
+says target/wrong/standin/short_question-1/verdict.json '"name": "check:careless"'
 test -f target/wrong/standin/short_question-1/report.html
+
+echo "they are asked again by a replay, and without them nobody says that they passed"
+TRACEGATE_REPLAY="$PWD/target/wrong/standin/short_question-1" fails "$work/replayed" cargo test --quiet --test wrong -- standin
+says "$work/replayed" 'FAIL  check:careless the check panicked: a second rank'
+(cd "$root" && cargo build --quiet)
+"$CARGO_TARGET_DIR/debug/tracegate" check target/wrong/standin/short_question-1 > "$work/checked"
+says "$work/checked" 'n/a   check:careless asked in Rust by the harness that ran it'
 
 echo "a procedure that is not there is refused"
 CHOSEN=long_question fails "$work/unknown" cargo test --quiet --test wrong

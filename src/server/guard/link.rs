@@ -11,8 +11,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::GUARD;
 use super::message::{Event, Launch, Order};
-use crate::lane::REEXEC;
 use crate::procedure::Span;
+use crate::reexec::REEXEC;
 use crate::server::processes::Seen;
 use crate::server::{ServerError, Shutdown};
 
