@@ -8,7 +8,7 @@ use crate::plan::{Plan, Reviews, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::snapshot::{Snapshot, judge};
+use crate::snapshot::{Snapshot, judge, keep_copy};
 use crate::standin::Fault;
 
 /// A procedure to run.
@@ -241,6 +241,7 @@ pub(crate) fn leave(
     decided: Decided,
     reviews: Option<&Reviews>,
 ) -> Result<Decided, RunError> {
+    keep_copy(&decided.plan, directory)?;
     directory.write_json("verdict.json", &decided.verdict)?;
     directory.write_text("observed.snap", &Snapshot::of_run(&decided).to_string())?;
     let reported = Reported::of(directory.clone(), decided, reviews);

@@ -30,7 +30,7 @@ fn each_quantity_is_bounded_and_says_what_it_saw() {
         (
             "views",
             "quantity = \"op aten::slice\"\nmax = 119",
-            "fail op aten::slice is 120 in step 0 (prompt), at most 119 is allowed",
+            "fail op aten::slice is 123 in step 0 (prompt), at most 119 is allowed",
         ),
         ("family", "quantity = \"op vllm::*\"\nmax = 24", "pass op vllm::* 24"),
         (

@@ -111,7 +111,7 @@ fn operators_stand_beside_what_was_reviewed_where_they_differ() {
     let sampler = row(&page, 1, "_C::greedy_argmax");
     assert_eq!(
         (&sampler["cells"], &sampler["before"]),
-        (&serde_json::json!(["0", "1"]), &serde_json::json!([null, null]))
+        (&serde_json::json!(["1"]), &serde_json::json!([null]))
     );
 }
 

@@ -28,7 +28,12 @@ pub(super) fn bounded(check: &CustomCheck, workers: &[(&Trace, &Operators)]) -> 
             Ok(values) => {
                 let text = range(&quantity, &values);
                 match values.iter().find(|(_, value)| !holds(check, *value)) {
-                    None => seen.push(format!("{rank}{text}")),
+                    None => {
+                        let near = values
+                            .first()
+                            .map_or_else(String::new, |(_, value)| near(&quantity, *value, operators));
+                        seen.push(format!("{rank}{text}{near}"));
+                    }
                     Some((place, value)) => complaints.push(format!(
                         "{rank}{} is {}{place}, {}{}",
                         check.quantity,
@@ -40,7 +45,9 @@ pub(super) fn bounded(check: &CustomCheck, workers: &[(&Trace, &Operators)]) -> 
             }
         }
     }
-    if complaints.is_empty() && seen.is_empty() {
+    // What one rank cannot say is not known to hold on every rank.
+    if complaints.is_empty() && !reasons.is_empty() {
+        reasons.extend(seen);
         return Outcome::NotApplicable(reasons.join("; "));
     }
     Outcome::from_complaints(&complaints, format!("{} {}", check.quantity, seen.join("; ")))
@@ -75,7 +82,7 @@ fn values(
         per_step(&|step| operators.steps.get(step.index).map(count))
     };
     match quantity {
-        Quantity::Operator(name) => counted(&|step| calls(&step.inside, name)),
+        Quantity::Operator(name) => counted(&|step| calls(&step.inside, name) + calls(&step.refresh, name)),
         Quantity::Sampler(name) => counted(&|step| calls(&step.behind, name)),
         Quantity::Budget(budget) => counted(&|step| {
             let all = step.inside.iter().chain(&step.refresh).chain(&step.behind);
@@ -145,9 +152,13 @@ fn near(quantity: &Quantity, value: u64, operators: &Operators) -> String {
     let (Quantity::Operator(name) | Quantity::Sampler(name), 0) = (quantity, value) else {
         return String::new();
     };
-    let all = operators.steps.iter().flat_map(|step| step.inside.keys().chain(step.behind.keys()));
+    let all = operators
+        .steps
+        .iter()
+        .flat_map(|step| step.inside.keys().chain(step.refresh.keys()).chain(step.behind.keys()));
     let names: BTreeSet<&str> = all.map(|name| &**name).collect();
-    if names.contains(name.as_str()) {
+    let known = |known: &&str| name.strip_suffix('*').is_some_and(|prefix| known.starts_with(prefix));
+    if names.contains(name.as_str()) || names.iter().any(known) {
         return String::new();
     }
     let names: Vec<&str> = names.into_iter().collect();

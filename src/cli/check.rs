@@ -7,7 +7,6 @@ use clap::Args;
 use super::exit::Exit;
 use super::form::{Form, print_json};
 use crate::job::conclude;
-use crate::plan::Reviews;
 use crate::report::table;
 use crate::run::RunDirectory;
 
@@ -17,7 +16,7 @@ pub(super) struct CheckVerb {
     #[arg(value_name = "RUN_DIR")]
     directory: PathBuf,
     /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, instead of where the run had them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::snapshots::directory)]
     snapshots: Option<PathBuf>,
     /// Form of the output; json is verdict.json
     #[arg(long, value_enum, default_value_t)]
@@ -26,7 +25,7 @@ pub(super) struct CheckVerb {
 
 impl CheckVerb {
     pub(super) fn run(self) -> Exit {
-        let reviews = self.snapshots.map(Reviews::Directory);
+        let reviews = self.snapshots.as_deref().map(super::snapshots::reviews);
         let decided =
             RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory, reviews.as_ref()));
         match decided {

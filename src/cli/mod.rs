@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod setup;
 mod shell;
+mod snapshots;
 mod synth;
 
 use std::process::ExitCode;

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
 use crate::history::{History, Verdicts, verdicts, views};
-use crate::plan::Reviews;
 use crate::report::page::{Reported, page};
 use crate::report::{annotations, junit, summary};
 
@@ -29,7 +28,7 @@ pub(super) struct ReportVerb {
     #[arg(long, value_name = "N", default_value_t = 90)]
     last: usize,
     /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, instead of where each run had them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::snapshots::directory)]
     snapshots: Option<PathBuf>,
     /// Append the Markdown summary to the file that GITHUB_STEP_SUMMARY names, as well
     #[arg(long)]
@@ -48,7 +47,7 @@ enum Form {
 
 impl ReportVerb {
     pub(super) fn run(self) -> Exit {
-        let reviews = self.snapshots.clone().map(Reviews::Directory);
+        let reviews = self.snapshots.as_deref().map(super::snapshots::reviews);
         let read = |path: &PathBuf| Reported::read(path, reviews.as_ref());
         let runs: Result<Vec<Reported>, _> = self.directories.iter().map(read).collect();
         let runs = match runs {

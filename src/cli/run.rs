@@ -37,7 +37,7 @@ pub(super) struct Run {
     keep: u16,
     /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, for the check `snapshot`; default:
     /// `snapshots` beside the directory of the procedures, or those that ship with tracegate
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::snapshots::directory)]
     snapshots: Option<PathBuf>,
     /// Fault for the stand-in to play
     #[arg(long, value_enum, value_name = "NAME")]
@@ -126,12 +126,7 @@ impl Run {
         });
         let absolute = file.and_then(|file| std::path::absolute(file).ok());
         let directory = absolute.as_deref().and_then(Path::parent).or(self.procedures.as_deref());
-        self.snapshots.as_ref().map_or_else(
-            || Reviews::of(procedure, directory),
-            |directory| {
-                Reviews::Directory(std::path::absolute(directory).unwrap_or_else(|_| directory.clone()))
-            },
-        )
+        self.snapshots.as_deref().map_or_else(|| Reviews::of(procedure, directory), super::snapshots::reviews)
     }
 }
 

@@ -9,35 +9,35 @@ use crate::procedure::Procedure;
 
 /// The `meta::` trials: `known` may own snapshots, `reviewed` must have theirs.
 pub(super) fn trials(snapshots: &Path, known: &[Procedure], reviewed: &[Procedure]) -> Vec<Trial> {
-    let names = |procedures: &[Procedure]| -> Vec<String> {
-        procedures.iter().map(|procedure| procedure.name.clone()).collect()
+    let file = |lane: &Lane, procedure: &Procedure| {
+        snapshots.join(lane.name()).join(format!("{}.snap", procedure.name))
     };
-    let (root, known) = (snapshots.to_owned(), names(known));
+    let owned =
+        known.iter().flat_map(|procedure| procedure.lanes.iter().map(move |lane| file(lane, procedure)));
+    let (root, owned) = (snapshots.to_owned(), owned.collect::<Vec<_>>());
     let owners =
-        Trial::test("meta::every_snapshot_has_an_owner", move || every_snapshot_has_an_owner(&root, &known));
+        Trial::test("meta::every_snapshot_has_an_owner", move || every_snapshot_has_an_owner(&root, &owned));
     let on_standin = reviewed.iter().filter(|procedure| procedure.lanes.contains(&Lane::Standin));
-    let (root, names) = (snapshots.to_owned(), names(&on_standin.cloned().collect::<Vec<_>>()));
+    let names: Vec<String> = on_standin.map(|procedure| procedure.name.clone()).collect();
+    let root = snapshots.to_owned();
     let reviewed = Trial::test("meta::every_procedure_has_a_snapshot", move || {
         every_procedure_has_a_snapshot(&root, &names)
     });
     vec![owners, reviewed]
 }
 
-fn every_snapshot_has_an_owner(root: &Path, procedures: &[String]) -> Result<(), Failed> {
-    let mut orphans = Vec::new();
-    for lane in Lane::ALL {
-        for path in snapshots_in(&root.join(lane.name())) {
-            let owner = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if !procedures.contains(&owner) {
-                orphans.push(path.display().to_string());
-            }
-        }
-    }
+fn every_snapshot_has_an_owner(root: &Path, owned: &[PathBuf]) -> Result<(), Failed> {
+    let mut orphans = snapshots_in(root);
+    orphans.retain(|path| !owned.contains(path));
     if orphans.is_empty() {
         return Ok(());
     }
-    Err(format!("snapshots of no procedure (delete them, or restore the procedure):\n{}", orphans.join("\n"))
-        .into())
+    let names: Vec<String> = orphans.iter().map(|path| path.display().to_string()).collect();
+    Err(format!(
+        "snapshots of no procedure and lane (delete them, or restore the procedure):\n{}",
+        names.join("\n")
+    )
+    .into())
 }
 
 /// The stand-in lane runs everywhere, so a procedure without its snapshot was never reviewed.
@@ -55,8 +55,17 @@ fn every_procedure_has_a_snapshot(root: &Path, procedures: &[String]) -> Result<
     .into())
 }
 
+/// Every `*.snap` at any depth, sorted.
 fn snapshots_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| path.extension().is_some_and(|end| end == "snap")).collect()
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            found.extend(snapshots_in(&path));
+        } else if path.extension().is_some_and(|end| end == "snap") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }

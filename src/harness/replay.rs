@@ -13,13 +13,13 @@ use crate::lane::Lane;
 use crate::procedure::Procedure;
 use crate::report::table;
 use crate::run::RunDirectory;
-use crate::snapshot::{Snapshot, footer};
+use crate::snapshot::{Seen, Snapshot, footer};
 
 /// Names the directory of recorded runs; trials then decide those and boot nothing.
 pub(super) const REPLAY: &str = "TRACEGATE_REPLAY";
 
-/// How deep recordings are looked for: `DIR/LANE/PROCEDURE-N`, and one level more for an unpacked archive.
-const DEPTH: usize = 4;
+/// How deep recordings are looked for: `DIR/LANE/PROCEDURE-N`, and further for unpacked archives.
+const DEPTH: usize = 8;
 
 /// The recordings of a directory by lane and procedure.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,18 @@ impl Recordings {
         };
         let mut inner: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         inner.sort();
-        for path in inner.iter().filter(|path| path.is_dir() && depth < DEPTH) {
+        if directory.join("plan.toml").is_file() {
+            self.damaged.push(format!("{}: a run directory without its run.json", directory.display()));
+            return;
+        }
+        for path in inner.iter().filter(|path| path.is_dir()) {
+            if depth == DEPTH {
+                let path = path.display();
+                self.damaged.push(format!(
+                    "{path}: not looked into, {DEPTH} levels down: name a directory nearer to the runs"
+                ));
+                continue;
+            }
             self.look(path, depth + 1);
         }
     }
@@ -98,7 +109,7 @@ impl Recordings {
     }
 }
 
-/// Decides every recording of a procedure and compares what they have in common with the snapshot.
+/// Decides every recording of a procedure and compares each with the snapshot.
 fn replay(
     lane: Lane,
     procedure: &Procedure,
@@ -107,7 +118,7 @@ fn replay(
     checks: &[AddedCheck],
 ) -> Result<(), Failed> {
     let mut complaints = Vec::new();
-    let mut seen: Option<Snapshot> = None;
+    let mut seen = Vec::new();
     let mut left_out = String::new();
     for run in runs {
         let path = run.path().display();
@@ -123,18 +134,11 @@ fn replay(
             // Decided, and not of the reviewed configuration.
             Ok(decided) if !decided.plan.options.is_empty() => {}
             Ok(decided) => {
-                let snapshot = Snapshot::of_run(&decided);
                 left_out = footer(&decided.traces, &decided.operators);
-                seen = Some(match seen {
-                    None => snapshot,
-                    Some(before) => before.with(&snapshot),
-                });
+                seen.push(Seen { label: path.to_string(), snapshot: Snapshot::of_run(&decided) });
             }
         }
     }
-    if let Some(seen) = seen {
-        complaints
-            .extend(compare(lane, procedure, snapshots, &seen).map(|text| format!("{text}\n{left_out}")));
-    }
+    complaints.extend(compare(lane, procedure, snapshots, &seen).map(|text| format!("{text}\n{left_out}")));
     if complaints.is_empty() { Ok(()) } else { Err(shown(&complaints.join("\n"))) }
 }

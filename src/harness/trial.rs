@@ -12,7 +12,7 @@ use crate::lane::Lane;
 use crate::plan::Reviews;
 use crate::procedure::Procedure;
 use crate::report::table;
-use crate::snapshot::{Reviewed, Snapshot, footer, review};
+use crate::snapshot::{Reviewed, Seen, Snapshot, footer, review};
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
 pub(super) fn run(
@@ -62,8 +62,9 @@ pub(super) fn run(
         };
         return Err(keep(&finished, &(table::checks(&finished.decided.verdict) + &added)));
     }
-    let seen = Snapshot::of_run(&finished.decided);
-    if let Some(message) = compare(lane, &procedure, snapshots, &seen) {
+    let label = finished.directory.path().display().to_string();
+    let seen = Seen { label, snapshot: Snapshot::of_run(&finished.decided) };
+    if let Some(message) = compare(lane, &procedure, snapshots, &[seen]) {
         let Decided { traces, operators, .. } = &finished.decided;
         return Err(keep(&finished, &format!("{message}\n{}", footer(traces, operators))));
     }
@@ -77,12 +78,7 @@ pub(super) fn run(
 }
 
 /// Compares with the committed snapshot through insta; says what differs.
-pub(super) fn compare(
-    lane: Lane,
-    procedure: &Procedure,
-    snapshots: &Path,
-    seen: &Snapshot,
-) -> Option<String> {
+pub(super) fn compare(lane: Lane, procedure: &Procedure, snapshots: &Path, seen: &[Seen]) -> Option<String> {
     let description = format!("{}, on lane {lane}", procedure.title);
     match review(&snapshots.join(lane.name()), &procedure.name, &description, seen) {
         Reviewed::Equal => None,

@@ -95,6 +95,9 @@ impl Quantity {
         let rest = rest.trim();
         match (word, rest) {
             ("op" | "sampler", "" | "*") => Err(format!("{word:?} needs the name of an operator")),
+            ("op" | "sampler", name) if name.trim_end_matches('*').contains('*') => {
+                Err(format!("{name:?}: a * stands at the end of a name only"))
+            }
             ("op", name) => Ok(Self::Operator(name.to_owned())),
             ("sampler", name) => Ok(Self::Sampler(name.to_owned())),
             ("budget", name) => {
@@ -172,6 +175,9 @@ pub(super) fn complaint(check: &CustomCheck) -> Option<(&'static str, String)> {
     }
     match (check.min, check.max) {
         (None, None) => Some(("quantity", "needs min or max, or it could not fail".to_owned())),
+        (Some(Limit::Time(Span(time))), None) if time.is_zero() => {
+            Some(("min", "no time at all holds always: the check could not fail".to_owned()))
+        }
         (Some(Limit::Count(0)), None) => Some(("min", "0 holds always: the check could not fail".to_owned())),
         (Some(Limit::Count(min)), Some(Limit::Count(max))) if min > max => {
             Some(("min", format!("{min} is above max = {max}")))

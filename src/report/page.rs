@@ -122,7 +122,7 @@ impl Reported {
     /// How the run differs from the reviewed snapshot; nothing where it does not, and where there is none
     /// to compare with. The one place that compares for reports.
     pub(crate) fn snapshot_difference(&self) -> Option<Box<Differing>> {
-        match compare_run(&self.reviews, self.decided.as_ref().ok()?).0 {
+        match compare_run(&self.reviews, self.decided.as_ref().ok()?, &self.directory).0 {
             Comparison::Different(differing) => Some(differing),
             _ => None,
         }
@@ -130,7 +130,7 @@ impl Reported {
 
     /// The structure of the run beside what was reviewed.
     fn structure(&self, decided: &Decided) -> (SnapshotData, Vec<OperatorsData>) {
-        let (comparison, label) = compare_run(&self.reviews, decided);
+        let (comparison, label) = compare_run(&self.reviews, decided, &self.directory);
         let (committed, differing) = match comparison {
             Comparison::Different(differing) => (Some(label), Some(differing)),
             Comparison::Equal => (Some(label), None),

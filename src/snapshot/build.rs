@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::facts::{LedgerFacts, Owner, RankFacts, RankGroup, Ratio, Snapshot, StepFacts};
 use super::interval::Interval;
-use super::table::Column;
+use super::table::{Column, Table};
 use crate::check::{Decided, fits_sequence};
 use crate::lane::Lane;
 use crate::plan::Expected;
@@ -14,7 +14,7 @@ use crate::trace::{Budget, Counts, Operators, Step, StepKind, StepOperators, Tra
 /// procedure took 31 to 1,969 ms.
 const WITH_RATIOS: [Lane; 2] = [Lane::Gaudi, Lane::Standin];
 /// Shapes of call trees kept of one kind of step; more than these are no structure.
-const MOST_SHAPES: usize = 4;
+const MOST_SHAPES: usize = 8;
 
 impl Snapshot {
     /// The structure of a decided run.
@@ -61,7 +61,7 @@ fn rank_name(trace: &Trace) -> String {
 }
 
 /// Ranks that ran the same stand together: a reviewer reads it once.
-fn grouped(ranks: impl Iterator<Item = (String, RankFacts)>) -> Vec<RankGroup> {
+pub(super) fn grouped(ranks: impl Iterator<Item = (String, RankFacts)>) -> Vec<RankGroup> {
     let mut groups: Vec<RankGroup> = Vec::new();
     for (rank, facts) in ranks {
         match groups.iter_mut().find(|group| group.facts == facts) {
@@ -91,27 +91,37 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
     for (step, counted) in trace.steps.iter().zip(&operators.steps) {
         let Some(column) = Column::of(step.kind) else { continue };
         facts.operators.observe(column, listed(&counted.inside));
-        if !counted.refresh.is_empty() {
-            facts.sampler.observe(Column::Refresh, listed(&counted.refresh));
+        if trace.tells_refreshes() {
+            facts.refresh.observe(column, listed(&counted.refresh));
         }
-        if !counted.behind.is_empty() {
-            facts.sampler.observe(sampled(step), listed(&counted.behind));
-        }
+        facts.sampler.observe(sampled(step), listed(&counted.behind));
         facts.budgets.observe(column, budgets(counted));
         if let Some(calls) = counted.calls.as_ref().filter(|calls| !calls.is_empty()) {
             let shapes = facts.calls.entry(column).or_default();
-            if shapes.len() < MOST_SHAPES {
+            if shapes.len() < MOST_SHAPES || shapes.contains(calls) {
                 shapes.insert(calls.clone());
+            } else {
+                shapes.insert(vec![format!("(more than {MOST_SHAPES} shapes)")]);
             }
         }
+    }
+    // Some servers sample inside the step: a closed world of nothing would say nothing.
+    if facts.sampler.is_empty() {
+        facts.sampler = Table::default();
     }
     facts
 }
 
-/// Operators that no budget counts.
+/// Operators that no budget counts. What `aten::item` calls is counted with it; what calls it without
+/// `aten::item` stands by itself.
 fn listed(counts: &Counts) -> impl Iterator<Item = (&str, u64)> {
-    let listed = |name: &str| Budget::of(name).is_none() && !Budget::is_counted_by_its_caller(name);
-    counts.iter().filter(move |(name, _)| listed(name)).map(|(name, count)| (&**name, *count))
+    let items = counts.get("aten::item").copied().unwrap_or(0);
+    let rest = move |name: &str, count: u64| match name {
+        "aten::_local_scalar_dense" => count.saturating_sub(items),
+        _ if Budget::of(name).is_some() => 0,
+        _ => count,
+    };
+    counts.iter().map(move |(name, count)| (&**name, rest(name, *count)))
 }
 
 fn budgets(counted: &StepOperators) -> BTreeMap<&'static str, u64> {

@@ -3,9 +3,8 @@
 use super::describe::{describe, headline, unified};
 use super::difference::Difference;
 use super::facts::Snapshot;
-use super::merge::Merged;
 use super::parse::SnapshotError;
-use super::reviews::text;
+use super::reviews::{Missing, text};
 use crate::check::{Decided, Outcome, decide};
 use crate::plan::Reviews;
 use crate::run::{RunDirectory, RunError};
@@ -24,8 +23,6 @@ pub(crate) enum Comparison {
 #[derive(Debug)]
 pub(crate) struct Differing {
     pub(crate) differences: Vec<Difference>,
-    /// What accepting the run would make of the file.
-    pub(crate) accepting: Merged,
     /// The file and what was seen, facts that do not differ left as they were reviewed.
     pub(crate) diff: String,
 }
@@ -38,16 +35,19 @@ impl Differing {
 }
 
 /// Compares a decided run with what was reviewed; the second is what that is called.
-pub(crate) fn compare_run(reviews: &Reviews, decided: &Decided) -> (Comparison, String) {
+pub(crate) fn compare_run(reviews: &Reviews, decided: &Decided, run: &RunDirectory) -> (Comparison, String) {
     let plan = &decided.plan;
     if !plan.options.is_empty() {
         let options = plan.options.join(", ");
         let reason = format!("the run is not of the reviewed configuration ({options})");
         return (Comparison::None(reason), String::new());
     }
-    let reviewed = match text(reviews, plan) {
+    let reviewed = match text(reviews, plan, run) {
         Ok(reviewed) => reviewed,
-        Err(reason) => return (Comparison::None(reason), String::new()),
+        Err(Missing::None(reason)) => return (Comparison::None(reason), String::new()),
+        Err(Missing::Unreadable(error)) => {
+            return (Comparison::Unreadable(error), "the reviewed snapshot".to_owned());
+        }
     };
     let seen = Snapshot::of_run(decided);
     let known = Snapshot::parse(&reviewed.text).map(|snapshot| snapshot.seen).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(crate) fn compare_run(reviews: &Reviews, decided: &Decided) -> (Comparison, 
 }
 
 /// Compares the text of a reviewed file with what was seen.
-pub(crate) fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
+fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
     let committed = match Snapshot::parse(text) {
         Ok(committed) => committed,
         Err(error) => return Comparison::Unreadable(error),
@@ -69,9 +69,8 @@ pub(crate) fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
     if differences.is_empty() {
         return Comparison::Equal;
     }
-    let accepting = committed.accepting(seen);
     let diff = unified(&committed, &committed.replaced_by(seen), ("committed", "observed"));
-    Comparison::Different(Box::new(Differing { differences, accepting, diff }))
+    Comparison::Different(Box::new(Differing { differences, diff }))
 }
 
 /// Decides a recorded run, and compares it with its reviewed snapshot: where the run had it, or where
@@ -81,14 +80,14 @@ pub(crate) fn compare_text(text: &str, seen: &Snapshot) -> Comparison {
 /// As [`decide`].
 pub(crate) fn judge(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
     let mut decided = decide(directory)?;
-    let outcome = outcome(reviews.unwrap_or(&decided.plan.reviews), &decided);
+    let outcome = outcome(reviews.unwrap_or(&decided.plan.reviews), &decided, directory);
     decided.verdict.add("snapshot", outcome);
     Ok(decided)
 }
 
 /// The comparison as a check of the verdict.
-fn outcome(reviews: &Reviews, decided: &Decided) -> Outcome {
-    match compare_run(reviews, decided) {
+fn outcome(reviews: &Reviews, decided: &Decided, run: &RunDirectory) -> Outcome {
+    match compare_run(reviews, decided, run) {
         (Comparison::None(reason), _) => Outcome::NotApplicable(reason),
         (Comparison::Unreadable(error), label) => Outcome::Fail(format!("{label}: {error}")),
         (Comparison::Equal, label) => Outcome::Pass(format!("equal to {label}")),

@@ -49,9 +49,7 @@ pub(crate) fn sentence(difference: &Difference) -> String {
     let Difference { phase, what, before, after, ranks, .. } = difference;
     let phase = phase.as_ref().map_or_else(String::new, |phase| format!("{phase}: "));
     let rank = match ranks.as_slice() {
-        // One rank is all there is in most runs; several are named.
-        [] => String::new(),
-        [rank] if rank == "0" || rank == "?" => String::new(),
+        _ if difference.everywhere => String::new(),
         [rank] => format!(" (rank {rank})"),
         ranks => format!(" (ranks {})", ranks.join(" ")),
     };

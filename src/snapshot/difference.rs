@@ -91,6 +91,8 @@ pub struct Difference {
     pub after: String,
     /// Ranks on which it differs; empty for what is not per rank.
     pub ranks: Vec<String>,
+    /// It differs on every rank there is.
+    pub everywhere: bool,
 }
 
 /// Differences under construction: those of several ranks become one.
@@ -110,6 +112,7 @@ impl Found {
                 )
         };
         match self.0.iter_mut().find(same) {
+            Some(known) if known.ranks.iter().any(|one| one == rank) => {}
             Some(known) => known.ranks.push(rank.to_owned()),
             None => self.0.push(Difference { ranks: vec![rank.to_owned()], ..difference }),
         }
@@ -125,6 +128,7 @@ fn plain(group: Group, what: &str, before: impl ToString, after: impl ToString) 
         before: before.to_string(),
         after: after.to_string(),
         ranks: Vec::new(),
+        everywhere: true,
     }
 }
 
@@ -166,13 +170,16 @@ impl Snapshot {
             }
         }
         let mut differences = found.0;
+        for difference in &mut differences {
+            difference.everywhere = difference.ranks.is_empty() || difference.ranks.len() == after.len();
+        }
         // Steps of a kind stay together, and kinds in the order in which they run.
         differences.sort_by_key(|difference| difference.group);
         differences
     }
 }
 
-fn by_rank(snapshot: &Snapshot) -> BTreeMap<&str, &RankFacts> {
+pub(super) fn by_rank(snapshot: &Snapshot) -> BTreeMap<&str, &RankFacts> {
     let groups = snapshot.ranks.iter();
     groups.flat_map(|group| group.ranks.iter().map(|rank| (rank.as_str(), &group.facts))).collect()
 }
@@ -206,10 +213,26 @@ fn compare_rank(rank: &str, before: &RankFacts, after: &RankFacts, bare: bool, f
         let group = if recompiles.1 > recompiles.0 { Group::ExtraRecompile } else { Group::FewerRecompiles };
         add(plain(group, "recompiles in the window", recompiles.0, recompiles.1));
     }
+    // Sequences have said it of themselves; a language says nothing of single phases.
+    if matches!(before.steps, StepFacts::Language { .. }) && !after.operators.columns.is_empty() {
+        let gone = [Column::Prompt, Column::Decode].into_iter().filter(|column| {
+            before.operators.columns.contains(column) && !after.operators.columns.contains(column)
+        });
+        for column in gone {
+            add(plain(Group::MissingPhase, &format!("{column} steps"), "there", "none"));
+        }
+    }
     tables(&before.operators, &after.operators, of_operator, &mut add);
+    let mut add_refresh = |difference: Difference| {
+        add(Difference { what: format!("refresh {}", difference.what), ..difference });
+    };
+    tables(&before.refresh, &after.refresh, |_, _| Group::Sampler, &mut add_refresh);
     tables(&before.sampler, &after.sampler, |_, _| Group::Sampler, &mut add);
     tables(&before.budgets, &after.budgets, |_, _| Group::Budget, &mut add);
     calls(before, after, &mut add);
+    if before.ratios.is_empty() && !after.ratios.is_empty() && !bare {
+        add(plain(Group::Ratio, "gap/step", "none reviewed", "measured"));
+    }
     for (pair, was) in &before.ratios {
         if let Some(is) = after.ratios.get(pair).filter(|is| !was.is_near(**is)) {
             add(plain(Group::Ratio, &format!("{} gap/step", pair.replace('_', " ")), was, is));
@@ -267,7 +290,9 @@ fn calls(before: &RankFacts, after: &RankFacts, add: &mut impl FnMut(Difference)
         let known: BTreeSet<&Vec<String>> = match (before.calls.get(column), column) {
             (Some(known), _) => known.iter().collect(),
             (None, Column::Mixed) => before.calls.values().flatten().collect(),
-            (None, _) => continue,
+            // A phase that nobody reviewed is the matter of the steps; one without its calls is a hole.
+            (None, _) if !before.operators.columns.contains(column) => continue,
+            (None, _) => BTreeSet::new(),
         };
         for shape in shapes.iter().filter(|shape| !known.contains(*shape)) {
             let (was, is) = known.iter().next().map_or_else(Default::default, |was| first_change(was, shape));

@@ -56,6 +56,9 @@ pub(crate) struct RankFacts {
     pub(crate) problems: BTreeSet<String>,
     /// Operators in one step.
     pub(crate) operators: Table,
+    /// Operators inside a step that copy the sampler's parameters into a batch that changed; empty where no
+    /// Python stacks tell them.
+    pub(crate) refresh: Table,
     /// Operators behind one step.
     pub(crate) sampler: Table,
     /// What costs a wait, in a step and behind it.

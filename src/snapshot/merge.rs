@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::build::grouped;
+use super::difference::by_rank;
 use super::facts::{RankFacts, Snapshot, StepFacts};
 use super::table::{Column, Table};
 
@@ -30,12 +32,6 @@ impl Snapshot {
         self.merged(seen, accept)
     }
 
-    /// What this run and another of the same software have in common, counts widened to hold both.
-    #[must_use]
-    pub(crate) fn with(&self, other: &Self) -> Self {
-        self.merged(other, Accept::Widen).snapshot
-    }
-
     /// This snapshot with what differs as it was seen.
     pub(crate) fn replaced_by(&self, seen: &Self) -> Self {
         self.merged(seen, Accept::Replace).snapshot
@@ -43,20 +39,25 @@ impl Snapshot {
 
     fn merged(&self, seen: &Self, accept: Accept) -> Merged {
         let mut widened = Vec::new();
-        let mut snapshot = seen.clone();
-        for group in &mut snapshot.ranks {
-            let same_rank =
-                |known: &&super::facts::RankGroup| known.ranks.iter().any(|r| group.ranks.contains(r));
-            if let Some(known) = self.ranks.iter().find(same_rank) {
-                merge_rank(&known.facts, &mut group.facts, accept, &mut widened);
+        let before = by_rank(self);
+        // Ranks are merged one by one: two that were equal may differ now, and the other way round.
+        let ranks = by_rank(seen).into_iter().map(|(rank, facts)| {
+            let mut facts = facts.clone();
+            if let Some(known) = before.get(rank) {
+                merge_rank(known, &mut facts, accept, &mut widened);
             }
-        }
-        Merged { snapshot, widened }
+            (rank.to_owned(), facts)
+        });
+        let ranks = grouped(ranks.collect::<Vec<_>>().into_iter());
+        let mut distinct = BTreeSet::new();
+        widened.retain(|one| distinct.insert(one.clone()));
+        Merged { snapshot: Self { ranks, ..seen.clone() }, widened }
     }
 }
 
 fn merge_rank(before: &RankFacts, after: &mut RankFacts, accept: Accept, widened: &mut Vec<String>) {
     merge_table(&before.operators, &mut after.operators, accept, widened);
+    merge_table(&before.refresh, &mut after.refresh, accept, widened);
     merge_table(&before.sampler, &mut after.sampler, accept, widened);
     merge_table(&before.budgets, &mut after.budgets, accept, widened);
     if before.idle.covers(after.idle) {
@@ -103,5 +104,36 @@ fn merge_table(before: &Table, after: &mut Table, accept: Accept, widened: &mut 
             };
             after.set(name, column, merged);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::RankGroup;
+
+    fn rank(rank: &str, count: &str) -> RankGroup {
+        let mut facts = RankFacts::default();
+        facts.operators.columns.insert(Column::Decode);
+        facts.operators.read(&format!("aten::mm: {count}")).unwrap();
+        RankGroup { ranks: vec![rank.to_owned()], facts }
+    }
+
+    fn lines(snapshot: &Snapshot) -> Vec<String> {
+        let of =
+            |group: &RankGroup| format!("{} {}", group.ranks.join(" "), group.facts.operators.lines()[0]);
+        snapshot.ranks.iter().map(of).collect()
+    }
+
+    /// Found by a second reader: the first rank of a group stood for all of them.
+    #[test]
+    fn each_rank_is_merged_with_itself() {
+        let reviewed = Snapshot { ranks: vec![rank("0", "1"), rank("1", "3..4")], ..Snapshot::default() };
+        let both = RankGroup { ranks: vec!["0".to_owned(), "1".to_owned()], ..rank("0", "2") };
+        let seen = Snapshot { ranks: vec![both], ..Snapshot::default() };
+        let merged = reviewed.accepting(&seen);
+        assert_eq!(lines(&merged.snapshot), ["0 aten::mm: 1..2", "1 aten::mm: 2..4"]);
+        assert_eq!(merged.widened, ["decode aten::mm 1 → 1..2", "decode aten::mm 3..4 → 2..4"]);
+        assert_eq!(lines(&reviewed.replaced_by(&seen)), ["0 1 aten::mm: 2"]);
     }
 }

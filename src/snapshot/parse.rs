@@ -11,18 +11,21 @@ use super::text::HEAD;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct SnapshotError {
-    /// Line of the text, from 1, insta's header left out.
+    /// Line of the file, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub reason: String,
 }
 
 /// What the lines are about.
+#[derive(Default)]
 enum Section {
+    #[default]
     Head,
     Ledger,
     Rank,
     Operators,
+    Refresh,
     Sampler,
     Budgets,
     /// Of these columns; the shape is complete at the next section.
@@ -36,87 +39,112 @@ pub(crate) fn body(text: &str) -> (&str, usize) {
     behind.map_or((text, 0), |(header, body)| (body, header.lines().count() + 2))
 }
 
+/// Lines that a merge leaves; inside a call tree they would pass for operators.
+const CONFLICT: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+
+/// Facts without which a rank's section would allow anything.
+const RANK_FACTS: [&str; 5] = ["evidence", "idle", "context_tokens", "generation_tokens", "recompiles"];
+
 impl Snapshot {
-    /// Reads a text, with or without the header that insta writes.
+    /// Reads a reviewed text, with or without the header that insta writes.
     ///
     /// # Errors
-    /// The first line that cannot be understood.
+    /// The first line that cannot be understood, and what is missing.
     pub fn parse(text: &str) -> Result<Self, SnapshotError> {
-        let (text, header) = body(text);
-        let mut reading = Reading { snapshot: Self::default(), section: Section::Head };
-        let mut owner: (Option<String>, Option<String>) = (None, None);
+        let text = text.replace("\r\n", "\n");
+        let conflict = |line: &str| CONFLICT.iter().any(|mark| line.starts_with(mark));
+        if let Some(line) = text.lines().position(conflict) {
+            let reason = "a merge conflict: choose one side, or accept the run again".to_owned();
+            return Err(SnapshotError { line: line + 1, reason });
+        }
+        let (text, header) = body(&text);
+        let mut reading = Reading::default();
         for (number, line) in text.lines().enumerate() {
-            let number = number + 1 + header;
-            let fail = |reason: String| SnapshotError { line: number, reason };
-            let line = line.trim_end();
-            if number == header + 1 {
-                if line != HEAD {
-                    return Err(fail(format!("{line:?} where {HEAD:?} is expected")));
-                }
-            } else if let Some(title) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                reading.open(title).ok_or_else(|| fail(format!("[{title}] is no section")))?;
-            } else if let (Section::Head, Some((key, value))) = (&reading.section, line.split_once(' ')) {
-                match key {
-                    "procedure" => owner.0 = Some(value.to_owned()),
-                    "lane" => owner.1 = Some(value.to_owned()),
-                    "seen" => value.clone_into(&mut reading.snapshot.seen),
-                    _ => return Err(fail(format!("{line:?} is no fact of the head"))),
-                }
-            } else if !line.is_empty() {
-                reading.fact(line).ok_or_else(|| fail(format!("{line:?} is no fact of this section")))?;
-            }
+            reading
+                .line(number, line.trim_end())
+                .map_err(|reason| SnapshotError { line: number + 1 + header, reason })?;
         }
-        reading.close();
-        if let (Some(procedure), Some(lane)) = owner {
-            reading.snapshot.owner = Some(Owner { procedure, lane });
-        }
-        for RankGroup { ranks, facts } in &reading.snapshot.ranks {
-            for (key, value) in [
-                ("evidence", &facts.evidence),
-                ("context_tokens", &facts.context_tokens),
-                ("generation_tokens", &facts.generation_tokens),
-            ] {
-                if value.is_empty() {
-                    let reason = format!("[rank {}] has no {key}", ranks.join(" "));
-                    return Err(SnapshotError { line: header + text.lines().count(), reason });
-                }
-            }
-        }
-        if text.trim().is_empty() {
-            return Err(SnapshotError { line: 1, reason: "there is no text".to_owned() });
-        }
-        Ok(reading.snapshot)
+        let end = header + text.lines().count().max(1);
+        reading.finish().map_err(|reason| SnapshotError { line: end, reason })
     }
 }
 
+#[derive(Default)]
 struct Reading {
     snapshot: Snapshot,
     section: Section,
+    procedure: Option<String>,
+    lane: Option<String>,
+    /// Keys of the section that is read, each of which stands once.
+    keys: BTreeSet<String>,
 }
 
 impl Reading {
+    fn line(&mut self, number: usize, line: &str) -> Result<(), String> {
+        if number == 0 {
+            let older = line.starts_with("tracegate-snapshot ") && line != HEAD;
+            return match line {
+                HEAD => Ok(()),
+                _ if older => Err(format!(
+                    "{line:?} where {HEAD:?} is expected: written by another tracegate; accept the run again (of a run directory, `tracegate check RUN_DIR` writes it anew)"
+                )),
+                _ => Err(format!("{line:?} where {HEAD:?} is expected")),
+            };
+        }
+        if let Some(title) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            self.close()?;
+            return self.open(title).ok_or_else(|| format!("[{title}] is no section, or one too many"));
+        }
+        if line.is_empty() {
+            return Ok(());
+        }
+        self.fact(line).ok_or_else(|| format!("{line:?} is no fact of this section, or stands twice"))
+    }
+
+    /// The whole snapshot, if nothing is missing that would allow anything by not being there.
+    fn finish(mut self) -> Result<Snapshot, String> {
+        self.close()?;
+        let (Some(procedure), Some(lane)) = (self.procedure, self.lane) else {
+            return Err("the procedure or the lane is missing".to_owned());
+        };
+        self.snapshot.owner = Some(Owner { procedure, lane });
+        if self.snapshot.ledger.is_none() {
+            return Err("the section [ledger] is missing".to_owned());
+        }
+        Ok(self.snapshot)
+    }
+
     fn facts(&mut self) -> Option<&mut RankFacts> {
         self.snapshot.ranks.last_mut().map(|group| &mut group.facts)
     }
 
-    /// Ends the section before: a call tree is whole only then.
-    fn close(&mut self) {
-        if let Section::Calls(columns, shape) = std::mem::replace(&mut self.section, Section::Head)
-            && let Some(facts) = self.facts()
-        {
-            for column in columns {
-                facts.calls.entry(column).or_default().insert(shape.clone());
+    /// Ends a section: a call tree is whole only then, and what is missing is known.
+    fn close(&mut self) -> Result<(), String> {
+        let keys = std::mem::take(&mut self.keys);
+        let missing = |wanted: &[&str]| match wanted.iter().find(|key| !keys.contains(**key)) {
+            Some(key) => Err(format!("{key} is missing in the section above")),
+            None => Ok(()),
+        };
+        match std::mem::take(&mut self.section) {
+            Section::Ledger => missing(&["requests", "prompt_tokens", "output_tokens"]),
+            Section::Rank => missing(&RANK_FACTS),
+            Section::Calls(columns, shape) => {
+                let Some(facts) = self.facts() else { return Ok(()) };
+                for column in columns {
+                    facts.calls.entry(column).or_default().insert(shape.clone());
+                }
+                Ok(())
             }
+            _ => Ok(()),
         }
     }
 
     fn open(&mut self, title: &str) -> Option<()> {
-        self.close();
         let mut words = title.split(' ');
         let kind = words.next()?;
         let words: Vec<&str> = words.collect();
         self.section = match kind {
-            "ledger" => {
+            "ledger" if self.snapshot.ledger.is_none() => {
                 self.snapshot.ledger = Some(LedgerFacts { requests: 0, prompt_tokens: 0, output_tokens: 0 });
                 Section::Ledger
             }
@@ -128,12 +156,19 @@ impl Reading {
             "gap/step" if self.facts().is_some() => Section::Ratios,
             "calls" if self.facts().is_some() => {
                 let words = words.iter().filter(|word| **word != "or");
-                Section::Calls(words.map(|word| Column::parse(word)).collect::<Option<_>>()?, Vec::new())
+                let columns: Vec<Column> = words.map(|word| Column::parse(word)).collect::<Option<_>>()?;
+                if columns.is_empty() {
+                    return None;
+                }
+                Section::Calls(columns, Vec::new())
             }
-            "ops" | "sampler" | "budgets" => {
+            "ops" | "refresh" | "sampler" | "budgets" => {
                 let columns: BTreeSet<Column> =
                     words.iter().map(|word| Column::parse(word)).collect::<Option<_>>()?;
                 let (section, table) = self.table(kind)?;
+                if columns.is_empty() || !table.columns.is_empty() {
+                    return None;
+                }
                 table.columns = columns;
                 section
             }
@@ -146,17 +181,28 @@ impl Reading {
         let facts = self.facts()?;
         Some(match kind {
             "ops" => (Section::Operators, &mut facts.operators),
+            "refresh" => (Section::Refresh, &mut facts.refresh),
             "sampler" => (Section::Sampler, &mut facts.sampler),
             _ => (Section::Budgets, &mut facts.budgets),
         })
     }
 
     fn fact(&mut self, line: &str) -> Option<()> {
+        let key = line.split(' ').next().unwrap_or_default();
+        // Steps and problems are lists; tables know their own rows.
+        let listed = matches!(key, "step" | "problem" | "sequence" | "decode");
+        if matches!(self.section, Section::Head | Section::Ledger | Section::Rank)
+            && !listed
+            && !self.keys.insert(key.to_owned())
+        {
+            return None;
+        }
         match &mut self.section {
-            Section::Head => None,
+            Section::Head => self.head_fact(line),
             Section::Ledger => ledger_fact(self.snapshot.ledger.as_mut()?, line),
             Section::Rank => rank_fact(self.facts()?, line),
             Section::Operators => self.facts()?.operators.read(line),
+            Section::Refresh => self.facts()?.refresh.read(line),
             Section::Sampler => self.facts()?.sampler.read(line),
             Section::Budgets => self.facts()?.budgets.read(line),
             Section::Calls(_, shape) => {
@@ -165,6 +211,17 @@ impl Reading {
             }
             Section::Ratios => ratio_fact(&mut self.facts()?.ratios, line),
         }
+    }
+
+    fn head_fact(&mut self, line: &str) -> Option<()> {
+        let (key, value) = line.split_once(' ')?;
+        match key {
+            "procedure" => self.procedure = Some(value.to_owned()),
+            "lane" => self.lane = Some(value.to_owned()),
+            "seen" => value.clone_into(&mut self.snapshot.seen),
+            _ => return None,
+        }
+        Some(())
     }
 }
 
@@ -213,6 +270,5 @@ fn rank_fact(facts: &mut RankFacts, line: &str) -> Option<()> {
 
 fn ratio_fact(ratios: &mut BTreeMap<String, Ratio>, line: &str) -> Option<()> {
     let (pair, ratio) = line.split_once(": ")?;
-    ratios.insert(pair.to_owned(), Ratio::parse(ratio)?);
-    Some(())
+    ratios.insert(pair.to_owned(), Ratio::parse(ratio)?).is_none().then_some(())
 }

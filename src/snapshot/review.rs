@@ -1,14 +1,16 @@
 //! Compares a run with the committed snapshot by meaning, and hands the outcome to insta, so that its review, its
 //! pending files and `INSTA_UPDATE` work as everywhere.
 
+use std::io::ErrorKind;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 
 use insta::Settings;
 
-use super::comparison::{Comparison, compare_text};
+use super::describe::{describe, unified};
 use super::facts::Snapshot;
+use super::merge::Merged;
 
 /// How a run compares with what was reviewed.
 #[derive(Debug)]
@@ -23,40 +25,105 @@ pub(crate) enum Reviewed {
 /// Differences named in the header of a file that accepts them.
 const NAMED: usize = 12;
 
-/// Compares `seen` with `DIRECTORY/NAME.snap`. What happens to the file follows `INSTA_UPDATE`.
-pub(crate) fn review(directory: &Path, name: &str, description: &str, seen: &Snapshot) -> Reviewed {
+/// A run that is compared, with what to call it where there are several.
+pub(crate) struct Seen {
+    pub(crate) label: String,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// Compares runs with `DIRECTORY/NAME.snap`, each by itself. What happens to the file follows `INSTA_UPDATE`.
+pub(crate) fn review(directory: &Path, name: &str, description: &str, seen: &[Seen]) -> Reviewed {
     let file = directory.join(format!("{name}.snap"));
-    let committed = std::fs::read_to_string(&file);
-    let (message, proposed, widened) = match committed.as_deref().map(|text| (text, compare_text(text, seen)))
-    {
-        Ok((text, Comparison::Equal | Comparison::None(_))) => {
-            // insta still learns that the file has its test.
-            assert_with(directory, name, description, super::body(text).0);
-            return Reviewed::Equal;
-        }
-        Ok((_, Comparison::Different(differing))) => {
-            let message = differing.text();
-            (message, differing.accepting.snapshot, differing.accepting.widened)
-        }
-        Ok((_, Comparison::Unreadable(error))) => {
-            let text = format!("{}: {error}; the run shows:\n{seen}", file.display());
-            (text, seen.clone(), Vec::new())
-        }
-        Err(_) => {
-            let text = format!("there is no committed snapshot {}; the run shows:\n{seen}", file.display());
-            (text, seen.clone(), Vec::new())
+    let Some(first) = seen.first() else { return Reviewed::Equal };
+    let committed = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            let what = match error.kind() {
+                ErrorKind::NotFound => "there is no committed snapshot".to_owned(),
+                _ => format!("the committed snapshot cannot be read ({error}):"),
+            };
+            let message = format!("{what} {}; the run shows:\n{}", file.display(), first.snapshot);
+            return propose(
+                directory,
+                name,
+                description,
+                &accepted(first.snapshot.clone(), &seen[1..]),
+                message,
+            );
         }
     };
-    let note = widening(&widened);
+    let committed = match Snapshot::parse(&committed) {
+        Ok(committed_facts) => (committed_facts, committed),
+        Err(error) => {
+            let message = format!("{}: {error}; the run shows:\n{}", file.display(), first.snapshot);
+            return propose(
+                directory,
+                name,
+                description,
+                &accepted(first.snapshot.clone(), &seen[1..]),
+                message,
+            );
+        }
+    };
+    let (facts, text) = committed;
+    let mut message = String::new();
+    for one in seen {
+        let differences = facts.differences(&one.snapshot);
+        if differences.is_empty() {
+            continue;
+        }
+        if seen.len() > 1 {
+            message += &format!("{}\n", one.label);
+        }
+        let diff = unified(&facts, &facts.replaced_by(&one.snapshot), ("committed", "observed"));
+        message += &format!("{}\n{diff}", describe(&differences));
+    }
+    if message.is_empty() {
+        // insta still learns that the file has its test; its header stays as it was accepted.
+        let (body, _) = super::body(&text);
+        assert_with(directory, name, &described(&text).unwrap_or_else(|| description.to_owned()), body);
+        return Reviewed::Equal;
+    }
+    propose(directory, name, description, &accepted(facts, seen), message)
+}
+
+/// A snapshot with every run accepted into it that it does not allow already.
+fn accepted(snapshot: Snapshot, seen: &[Seen]) -> Merged {
+    let mut merged = Merged { snapshot, widened: Vec::new() };
+    for one in seen {
+        if !merged.snapshot.differences(&one.snapshot).is_empty() {
+            let Merged { snapshot, widened } = merged.snapshot.accepting(&one.snapshot);
+            merged.snapshot = snapshot;
+            merged.widened.extend(widened);
+        }
+    }
+    merged
+}
+
+/// Hands a text to insta that is not the committed one.
+fn propose(directory: &Path, name: &str, description: &str, merged: &Merged, message: String) -> Reviewed {
+    let file = directory.join(format!("{name}.snap"));
+    let note = widening(&merged.widened);
     let description = if note.is_empty() { description.to_owned() } else { format!("{description}; {note}") };
     let wider = if note.is_empty() { String::new() } else { format!("accepting it {note}\n") };
-    if assert_with(directory, name, &description, &proposed.to_string()) {
-        return Reviewed::Accepted(format!("accepted into {}\n{message}{wider}", file.display()));
+    let proposed = merged.snapshot.to_string();
+    if !assert_with(directory, name, &description, &proposed) {
+        return Reviewed::Different(format!(
+            "the structure differs from the reviewed snapshot\n{message}\n{wider}to accept it: cargo insta review --snapshot {}",
+            file.display()
+        ));
     }
-    Reviewed::Different(format!(
-        "the structure differs from the reviewed snapshot\n{message}\n{wider}to accept it: cargo insta review --snapshot {}",
-        file.display()
-    ))
+    let written =
+        std::fs::read_to_string(&file).is_ok_and(|text| super::body(&text).0.trim() == proposed.trim());
+    let what = if written { "accepted into" } else { "INSTA_FORCE_PASS: passed although it differs from" };
+    Reviewed::Accepted(format!("{what} {}\n{message}{wider}", file.display()))
+}
+
+/// The description in the header of a snapshot file.
+fn described(text: &str) -> Option<String> {
+    let header = text.split("\n---\n").next()?;
+    let line = header.lines().find_map(|line| line.strip_prefix("description: "))?;
+    serde_json::from_str(line).ok()
 }
 
 /// `widens decode aten::slice 120 → 117..120, and 3 more`.

@@ -13,8 +13,6 @@ pub(crate) enum Column {
     Mixed,
     Decode,
     Unclassified,
-    /// The sampler's parameters are copied into a batch that changed.
-    Refresh,
     /// The sampler over one request; it takes other operators then.
     One,
     /// The sampler over several requests.
@@ -24,16 +22,8 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 8] = [
-        Self::Prompt,
-        Self::Mixed,
-        Self::Decode,
-        Self::Unclassified,
-        Self::Refresh,
-        Self::One,
-        Self::Several,
-        Self::Some,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Prompt, Self::Mixed, Self::Decode, Self::Unclassified, Self::One, Self::Several, Self::Some];
 
     /// Idle steps have no column: they do no work to be reviewed.
     pub(crate) fn of(kind: StepKind) -> Option<Self> {
@@ -52,7 +42,6 @@ impl Column {
             Self::Mixed => "mixed",
             Self::Decode => "decode",
             Self::Unclassified => "unclassified",
-            Self::Refresh => "refresh",
             Self::One => "one",
             Self::Several => "several",
             Self::Some => "some",
@@ -111,6 +100,11 @@ impl Table {
         });
     }
 
+    /// Nothing ran in any column.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.rows.keys().map(String::as_str)
     }
@@ -155,6 +149,9 @@ impl Table {
     /// Reads one line of [`Table::lines`].
     pub(crate) fn read(&mut self, line: &str) -> Option<()> {
         let (name, cells) = line.rsplit_once(": ")?;
+        if self.rows.contains_key(name) {
+            return None;
+        }
         if let Some(interval) = Interval::parse(cells) {
             for column in self.columns.clone() {
                 self.set(name, column, interval);

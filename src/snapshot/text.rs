@@ -72,6 +72,7 @@ fn write_core<W: Write>(out: &mut W, facts: &RankFacts) -> fmt::Result {
 fn write_all(out: &mut fmt::Formatter<'_>, facts: &RankFacts) -> fmt::Result {
     write_core(out, facts)?;
     write_table(out, "ops", &facts.operators)?;
+    write_table(out, "refresh", &facts.refresh)?;
     write_table(out, "sampler", &facts.sampler)?;
     write_budgets(out, &facts.budgets)?;
     for (columns, shapes) in same_calls(&facts.calls) {

@@ -130,7 +130,7 @@ impl WorkerTrace<'_> {
                 let compile = self.span("user_annotation", "compile_id=0/0", step.start + 1_000, 500_000);
                 writer.slice(compile, format_args!("\"External id\": 0,\"Record function id\": 0"))?;
             }
-            let before = number.checked_sub(1).and_then(|before| self.steps.get(before));
+            let before = self.steps[..number].iter().rfind(|step| !step.is_idle());
             self.place_step(before, step, self.steps.get(number + 1), &mut placed);
             for op in &placed {
                 if op.name == REFRESH {

@@ -49,11 +49,6 @@ impl Budget {
             None
         }
     }
-
-    /// True for what only ever runs inside an event that is counted already.
-    pub(crate) fn is_counted_by_its_caller(name: &str) -> bool {
-        name == "aten::_local_scalar_dense"
-    }
 }
 
 #[cfg(test)]

@@ -144,6 +144,11 @@ impl Trace {
         self.problems.iter().find(|problem| problem.code.is_fatal())
     }
 
+    /// Python stacks say where the sampler's parameters were copied into the batch.
+    pub(crate) fn tells_refreshes(&self) -> bool {
+        !self.refreshes.is_empty()
+    }
+
     /// The steps as letters in order, such as `PDDDDDDE`.
     #[must_use]
     pub fn step_sequence(&self) -> String {

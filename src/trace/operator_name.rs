@@ -47,11 +47,19 @@ fn word_of(word: &str, numbered: bool) -> &str {
     let is_number = digits == word.len();
     if is_number && (digits >= ID_DIGITS || numbered && digits > 0) {
         "#"
-    } else if digits > 0 && word.len() >= HASH_LENGTH {
+    } else if is_hash(word) {
         "<H>"
     } else {
         word
     }
+}
+
+/// Long, without capitals, letters and digits in turns: a name of an operator ends in its digits
+/// (`fusedsdparecomputeforwardbf16`) or has capitals.
+fn is_hash(word: &str) -> bool {
+    let turns =
+        word.as_bytes().windows(2).filter(|two| two[0].is_ascii_digit() && two[1].is_ascii_alphabetic());
+    word.len() >= HASH_LENGTH && !word.bytes().any(|byte| byte.is_ascii_uppercase()) && turns.count() >= 3
 }
 
 #[cfg(test)]
@@ -73,6 +81,9 @@ mod tests {
             ("replay of HPUGraph at 0x7f19aa", "replay of HPUGraph at @"),
             ("aten::_log_softmax", "aten::_log_softmax"),
             ("vllm::unified_attention_with_output", "vllm::unified_attention_with_output"),
+            ("hpu::FusedSDPARecomputeForwardBf16", "hpu::FusedSDPARecomputeForwardBf16"),
+            ("hpu::fusedsdparecomputeforwardfp8e4m3", "hpu::fusedsdparecomputeforwardfp8e4m3"),
+            ("graph_ffcmuu3qn3sunrbfuniq67pjcw4v", "graph_<H>"),
             ("aten::conv2d", "aten::conv2d"),
             ("_C::gemm_int8_1024", "_C::gemm_int8_1024"),
             ("größe", "größe"),

@@ -92,7 +92,7 @@ fn a_damaged_snapshot_is_named_with_its_line() {
     assert!(!passed);
     let text = std::fs::read_to_string(snapshot(repository.path())).unwrap();
     let line = 1 + text.lines().position(|line| line == "<<<<<<< HEAD").unwrap();
-    assert!(said.contains(&format!("line {line}: \"<<<<<<< HEAD\" is no fact")), "{said}");
+    assert!(said.contains(&format!("line {line}: a merge conflict")), "{said}");
 }
 
 fn pending_files_go_where_they_are_asked_for() {

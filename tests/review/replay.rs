@@ -14,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             recorded_runs_are_decided_without_a_server,
         ),
         trial("replay::what_a_recording_shows_fails_its_trial", what_a_recording_shows_fails_its_trial),
+        trial("replay::no_recording_hides_another", no_recording_hides_another),
         trial("replay::nothing_recorded_passes_nothing", nothing_recorded_passes_nothing),
     ]
 }
@@ -69,7 +70,7 @@ fn what_a_recording_shows_fails_its_trial() {
     std::fs::create_dir_all(snapshot(repository.path()).parent().unwrap()).unwrap();
     std::fs::copy(shipped, snapshot(repository.path())).unwrap();
     for (fault, expected) in [
-        ("extra-sync", "BUDGET\n  decode: sync 0 → 0..1\n"),
+        ("extra-sync", "BUDGET\n  decode: sync 0 → 1\n"),
         ("drop-decode", "FAIL  order        the steps were P D{5}, expected P D{6}"),
         ("truncated-trace", "infrastructure error, no verdict"),
     ] {
@@ -91,6 +92,22 @@ fn what_a_recording_shows_fails_its_trial() {
         let replay = ("TRACEGATE_REPLAY", recorded.path().to_str().unwrap());
         let (passed, said) = harness(repository.path(), &[replay]);
         assert!(!passed && said.contains(expected), "{fault}: {said}");
+    }
+}
+
+/// Found by a second reader: what the last recording showed hid what the others did.
+fn no_recording_hides_another() {
+    let repository = repository();
+    let shipped = crate::common::root().join("snapshots/standin/async_single_request.snap");
+    std::fs::create_dir_all(snapshot(repository.path()).parent().unwrap()).unwrap();
+    std::fs::copy(shipped, snapshot(repository.path())).unwrap();
+    for (first, second) in [("extra-idle", "slow-stop"), ("slow-stop", "extra-idle")] {
+        let recorded = tempfile::tempdir().unwrap();
+        record(&recorded.path().join("1"), &["--fault", first]);
+        record(&recorded.path().join("2"), &["--fault", second]);
+        let replay = ("TRACEGATE_REPLAY", recorded.path().to_str().unwrap());
+        let (passed, said) = harness(repository.path(), &[replay]);
+        assert!(!passed && said.contains("STEPS\n  idle steps 1 → 2\n"), "{first}, {second}: {said}");
     }
 }
 
