@@ -24,7 +24,10 @@ pub(super) fn run(
 ) -> Result<(), Failed> {
     if !lane.is_on() {
         // Reached only when ignored trials are asked for; a pass would be a lie.
-        return Err(format!("lane {lane} is off: run `cargo test --features {lane}`").into());
+        return Err(format!(
+            "lane {lane} is off: run `cargo test --features {lane}` (in another crate, with the feature {lane} = [\"tracegate/{lane}\"])"
+        )
+        .into());
     }
     // A real server uses the whole machine: two at once would measure each other.
     let _turn = Turn::take(lane)?;

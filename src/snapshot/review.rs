@@ -35,56 +35,48 @@ pub(crate) struct Seen {
 pub(crate) fn review(directory: &Path, name: &str, description: &str, seen: &[Seen]) -> Reviewed {
     let file = directory.join(format!("{name}.snap"));
     let Some(first) = seen.first() else { return Reviewed::Equal };
-    let committed = match std::fs::read_to_string(&file) {
+    let shows = |why: &str| {
+        let message = format!("{why}; the run shows:\n{}", first.snapshot);
+        let rest = accepted(first.snapshot.clone(), seen);
+        propose(directory, name, description, rest, seen, &message)
+    };
+    let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) => {
-            let what = match error.kind() {
-                ErrorKind::NotFound => "there is no committed snapshot".to_owned(),
-                _ => format!("the committed snapshot cannot be read ({error}):"),
-            };
-            let message = format!("{what} {}; the run shows:\n{}", file.display(), first.snapshot);
-            return propose(
-                directory,
-                name,
-                description,
-                &accepted(first.snapshot.clone(), &seen[1..]),
-                message,
-            );
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return shows(&format!("there is no committed snapshot {}", file.display()));
         }
+        Err(error) => return shows(&format!("{} cannot be read: {error}", file.display())),
     };
-    let committed = match Snapshot::parse(&committed) {
-        Ok(committed_facts) => (committed_facts, committed),
-        Err(error) => {
-            let message = format!("{}: {error}; the run shows:\n{}", file.display(), first.snapshot);
-            return propose(
-                directory,
-                name,
-                description,
-                &accepted(first.snapshot.clone(), &seen[1..]),
-                message,
-            );
-        }
+    let committed = match Snapshot::parse(&text) {
+        Ok(committed) => committed,
+        Err(error) => return shows(&format!("{}: {error}", file.display())),
     };
-    let (facts, text) = committed;
-    let mut message = String::new();
-    for one in seen {
-        let differences = facts.differences(&one.snapshot);
-        if differences.is_empty() {
-            continue;
-        }
-        if seen.len() > 1 {
-            message += &format!("{}\n", one.label);
-        }
-        let diff = unified(&facts, &facts.replaced_by(&one.snapshot), ("committed", "observed"));
-        message += &format!("{}\n{diff}", describe(&differences));
-    }
+    let message = differing(&committed, seen);
     if message.is_empty() {
         // insta still learns that the file has its test; its header stays as it was accepted.
         let (body, _) = super::body(&text);
         assert_with(directory, name, &described(&text).unwrap_or_else(|| description.to_owned()), body);
         return Reviewed::Equal;
     }
-    propose(directory, name, description, &accepted(facts, seen), message)
+    let message = format!("the structure differs from the reviewed snapshot\n{message}");
+    propose(directory, name, description, accepted(committed, seen), seen, &message)
+}
+
+/// The differences of each run that has some.
+fn differing(committed: &Snapshot, seen: &[Seen]) -> String {
+    let mut message = String::new();
+    for one in seen {
+        let differences = committed.differences(&one.snapshot);
+        if differences.is_empty() {
+            continue;
+        }
+        if seen.len() > 1 {
+            message += &format!("{}\n", one.label);
+        }
+        let diff = unified(committed, &committed.replaced_by(&one.snapshot), ("committed", "observed"));
+        message += &format!("{}\n{diff}", describe(&differences));
+    }
+    message
 }
 
 /// A snapshot with every run accepted into it that it does not allow already.
@@ -101,22 +93,35 @@ fn accepted(snapshot: Snapshot, seen: &[Seen]) -> Merged {
 }
 
 /// Hands a text to insta that is not the committed one.
-fn propose(directory: &Path, name: &str, description: &str, merged: &Merged, message: String) -> Reviewed {
+fn propose(
+    directory: &Path,
+    name: &str,
+    description: &str,
+    merged: Merged,
+    seen: &[Seen],
+    message: &str,
+) -> Reviewed {
     let file = directory.join(format!("{name}.snap"));
+    // Steps and tokens are no intervals: of runs that differ in them, the last would hide the others.
+    if seen.iter().any(|one| !merged.snapshot.differences(&one.snapshot).is_empty()) {
+        return Reviewed::Different(format!(
+            "{message}\nthe runs contradict one another, and no snapshot allows them all: nothing was proposed"
+        ));
+    }
     let note = widening(&merged.widened);
     let description = if note.is_empty() { description.to_owned() } else { format!("{description}; {note}") };
     let wider = if note.is_empty() { String::new() } else { format!("accepting it {note}\n") };
     let proposed = merged.snapshot.to_string();
     if !assert_with(directory, name, &description, &proposed) {
+        let file = file.display();
         return Reviewed::Different(format!(
-            "the structure differs from the reviewed snapshot\n{message}\n{wider}to accept it: cargo insta review --snapshot {}",
-            file.display()
+            "{message}\n{wider}to accept it: cargo insta review --snapshot {file}"
         ));
     }
     let written =
         std::fs::read_to_string(&file).is_ok_and(|text| super::body(&text).0.trim() == proposed.trim());
     let what = if written { "accepted into" } else { "INSTA_FORCE_PASS: passed although it differs from" };
-    Reviewed::Accepted(format!("{what} {}\n{message}{wider}", file.display()))
+    Reviewed::Accepted(format!("{what} {}\n{message}\n{wider}", file.display()))
 }
 
 /// The description in the header of a snapshot file.

@@ -108,6 +108,8 @@ fn no_recording_hides_another() {
         let replay = ("TRACEGATE_REPLAY", recorded.path().to_str().unwrap());
         let (passed, said) = harness(repository.path(), &[replay]);
         assert!(!passed && said.contains("STEPS\n  idle steps 1 → 2\n"), "{first}, {second}: {said}");
+        let (passed, said) = harness(repository.path(), &[replay, ("INSTA_UPDATE", "always")]);
+        assert!(!passed && said.contains("contradict one another"), "{first}, {second}: {said}");
     }
 }
 
