@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{root, text, tracegate};
 
 /// Block of the page, and what the second run is given. The first run is clean.
-const BLOCKS: [(&str, &[&str]); 9] = [
+const BLOCKS: [(&str, &[&str]); 8] = [
     ("missing-prompt", &["--fault", "missing-prompt"]),
     ("drop-decode", &["--fault", "drop-decode"]),
     ("recompile", &["--fault", "recompile"]),
@@ -17,7 +17,6 @@ const BLOCKS: [(&str, &[&str]); 9] = [
     ("extra-d2h", &["--fault", "extra-d2h"]),
     ("sampler-swap", &["--fault", "sampler-swap"]),
     ("slow-host", &[]),
-    ("two-ranks", &["--tensor-parallel-size", "2"]),
 ];
 
 /// Leaves the run as `DIRECTORY/NAME`.

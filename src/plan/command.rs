@@ -17,7 +17,7 @@ const PLUGINS_OWN: [&str; 5] =
 impl Builder<'_> {
     /// `hl-prof-config`, on the lane that has it.
     pub(super) fn prepare(&mut self) -> Vec<Command> {
-        let trace = &self.procedure.hardware_trace;
+        let Some(trace) = &self.procedure.hardware_trace else { return Vec::new() };
         if trace.hw_trace == HwTrace::On && trace.options.is_empty() {
             self.adapt(
                 "hl-prof-config … --hw-trace off",

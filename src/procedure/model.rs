@@ -25,8 +25,9 @@ pub struct Procedure {
     pub title: String,
     /// Where the manual says it.
     pub manual: Manual,
-    /// Hardware tracing, set through `hl-prof-config`; only Gaudi has it.
-    pub hardware_trace: HardwareTrace,
+    /// Hardware tracing, set through `hl-prof-config`; only Gaudi has it. No such step where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_trace: Option<HardwareTrace>,
     /// The profiler to enable.
     pub profiler: Profiler,
     /// The server to boot.

@@ -57,13 +57,24 @@ impl Snapshot {
 }
 
 fn rank_name(trace: &Trace) -> String {
-    trace.rank.map_or_else(|| "?".to_owned(), |rank| rank.to_string())
+    trace.rank.map_or_else(|| UNKNOWN.to_owned(), |rank| rank.to_string())
 }
+
+/// Stands for a rank that a trace does not say.
+const UNKNOWN: &str = "?";
 
 /// Ranks that ran the same stand together: a reviewer reads it once.
 pub(super) fn grouped(ranks: impl Iterator<Item = (String, RankFacts)>) -> Vec<RankGroup> {
     let mut groups: Vec<RankGroup> = Vec::new();
-    for (rank, facts) in ranks {
+    let mut unknown = 0;
+    for (mut rank, facts) in ranks {
+        // Traces that do not say their rank are still several.
+        if rank == UNKNOWN {
+            unknown += 1;
+            if unknown > 1 {
+                rank = format!("{UNKNOWN}{unknown}");
+            }
+        }
         match groups.iter_mut().find(|group| group.facts == facts) {
             Some(group) => group.ranks.push(rank),
             None => groups.push(RankGroup { ranks: vec![rank], facts }),

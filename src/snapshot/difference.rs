@@ -193,34 +193,11 @@ fn compare_rank(rank: &str, before: &RankFacts, after: &RankFacts, bare: bool, f
         let word = |set: &BTreeSet<String>| if set.contains(problem) { "there" } else { "not there" };
         add(plain(Group::Evidence, problem, word(&before.problems), word(&after.problems)));
     }
-    for difference in steps(&before.steps, &after.steps, bare) {
-        add(difference);
-    }
-    // A bare trace of several requests says how often the engine was idle, and no run promises that.
-    if !before.idle.covers(after.idle) && !bare {
-        add(plain(Group::Steps, "idle steps", before.idle, after.idle));
-    }
-    for (what, before, after) in [
-        ("context tokens of the trace", &before.context_tokens, &after.context_tokens),
-        ("generation tokens of the trace", &before.generation_tokens, &after.generation_tokens),
-    ] {
-        if before != after {
-            add(plain(Group::Ledger, what, before, after));
-        }
-    }
+    all_steps(before, after, bare, &mut add);
     let recompiles = (before.recompiles, after.recompiles);
     if recompiles.0 != recompiles.1 {
         let group = if recompiles.1 > recompiles.0 { Group::ExtraRecompile } else { Group::FewerRecompiles };
         add(plain(group, "recompiles in the window", recompiles.0, recompiles.1));
-    }
-    // Sequences have said it of themselves; a language says nothing of single phases.
-    if matches!(before.steps, StepFacts::Language { .. }) && !after.operators.columns.is_empty() {
-        let gone = [Column::Prompt, Column::Decode].into_iter().filter(|column| {
-            before.operators.columns.contains(column) && !after.operators.columns.contains(column)
-        });
-        for column in gone {
-            add(plain(Group::MissingPhase, &format!("{column} steps"), "there", "none"));
-        }
     }
     tables(&before.operators, &after.operators, of_operator, &mut add);
     let mut add_refresh = |difference: Difference| {
@@ -236,6 +213,34 @@ fn compare_rank(rank: &str, before: &RankFacts, after: &RankFacts, bare: bool, f
     for (pair, was) in &before.ratios {
         if let Some(is) = after.ratios.get(pair).filter(|is| !was.is_near(**is)) {
             add(plain(Group::Ratio, &format!("{} gap/step", pair.replace('_', " ")), was, is));
+        }
+    }
+}
+
+/// Steps, the tokens that they processed, and phases of which nothing is left.
+fn all_steps(before: &RankFacts, after: &RankFacts, bare: bool, add: &mut impl FnMut(Difference)) {
+    for difference in steps(&before.steps, &after.steps, bare) {
+        add(difference);
+    }
+    // A bare trace of several requests says how often the engine was idle, and no run promises that.
+    if !before.idle.covers(after.idle) && !bare {
+        add(plain(Group::Steps, "idle steps", before.idle, after.idle));
+    }
+    for (what, before, after) in [
+        ("context tokens of the trace", &before.context_tokens, &after.context_tokens),
+        ("generation tokens of the trace", &before.generation_tokens, &after.generation_tokens),
+    ] {
+        if before != after {
+            add(plain(Group::Ledger, what, before, after));
+        }
+    }
+    // Sequences have said it of themselves; a language says nothing of single phases.
+    if matches!(before.steps, StepFacts::Language { .. }) && !after.operators.columns.is_empty() {
+        let gone = [Column::Prompt, Column::Decode].into_iter().filter(|column| {
+            before.operators.columns.contains(column) && !after.operators.columns.contains(column)
+        });
+        for column in gone {
+            add(plain(Group::MissingPhase, &format!("{column} steps"), "there", "none"));
         }
     }
 }
@@ -266,7 +271,8 @@ fn tables(
     }
     if before.columns.is_empty() != after.columns.is_empty() {
         let word = |table: &Table| if table.columns.is_empty() { "none in the trace" } else { "recorded" };
-        add(plain(group(before_any(before), before_any(after)), "all of them", word(before), word(after)));
+        let any = |table: &Table| Interval::of(u64::from(!table.columns.is_empty()));
+        add(plain(group(any(before), any(after)), "all of them", word(before), word(after)));
         return;
     }
     for column in after.columns.iter().filter(shared) {
@@ -279,10 +285,6 @@ fn tables(
             }
         }
     }
-}
-
-fn before_any(table: &Table) -> Interval {
-    Interval::of(u64::from(!table.columns.is_empty()))
 }
 
 fn calls(before: &RankFacts, after: &RankFacts, add: &mut impl FnMut(Difference)) {
