@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{root, text, tracegate};
 use proptest::prelude::*;
 use tracegate::snapshot::{Group, Snapshot};
@@ -257,6 +259,100 @@ fn diff_says_what_a_fault_changed_and_leaves_with_the_contracts_codes() {
         assert_eq!((code, out.as_str()), (3, ""), "{damaged}: {err}");
         assert!(err.starts_with("error: "), "{err}");
     }
+}
+
+/// Found by a second reader: moved away from its snapshots, a failed run was decided as passed.
+#[test]
+fn a_moved_run_is_compared_with_what_it_was_compared_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let shipped = root().join("snapshots/standin/async_single_request.snap");
+    std::fs::create_dir_all(path("snapshots/standin")).unwrap();
+    std::fs::copy(&shipped, path("snapshots/standin/async_single_request.snap")).unwrap();
+    let output = tracegate()
+        .args(["run", "async_single_request", "--fault", "extra-d2h", "--snapshots"])
+        .arg(path("snapshots"))
+        .arg("--out")
+        .arg(path("runs"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    std::fs::rename(path("runs/standin/async_single_request-1"), path("moved")).unwrap();
+    std::fs::rename(path("snapshots"), path("gone")).unwrap();
+    let check = |arguments: &[&str]| {
+        let output = tracegate().arg("check").arg(path("moved")).args(arguments).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = check(&[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("BUDGET decode: d2h 0 → 1 (reviewed: the run's own reviewed.snap)"), "{said}");
+    // A directory that is named and not there is a mistake, and a file that cannot be read is not nothing.
+    assert_eq!(check(&["--snapshots", "/nonexistent"]).0, 2);
+    std::fs::write(path("gone/standin/async_single_request.snap"), b"\xff\xfe").unwrap();
+    let (code, said) = check(&["--snapshots", path("gone").to_str().unwrap()]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("cannot be read"), "{said}");
+}
+
+/// A worker trace of one prompt step and of decode steps that run these operators in this order.
+fn trace(directory: &Path, decodes: &[&[&str]]) -> String {
+    let slice = |cat: &str, name: &str, ts: usize, dur: usize| serde_json::json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur});
+    let mut events = vec![slice("user_annotation", "execute_context_1(4)_generation_0(0)", 0, 900)];
+    for (number, operators) in decodes.iter().enumerate() {
+        let start = 1_000 * (number + 1);
+        events.push(slice("user_annotation", "execute_context_0(0)_generation_1(1)", start, 900));
+        let place = |(at, name): (usize, &&str)| slice("cpu_op", name, start + 1 + 10 * at, 5);
+        events.extend(operators.iter().enumerate().map(place));
+    }
+    std::fs::create_dir_all(directory).unwrap();
+    let file = directory.join("rank0.1.pt.trace.json");
+    std::fs::write(&file, serde_json::json!({"traceEvents": events}).to_string()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// Found by a second reader: shapes of call trees beyond the fourth were not looked at.
+#[test]
+fn more_shapes_than_are_kept_are_a_difference() {
+    let orders: [&[&str]; 10] = [
+        &["a::x", "a::y", "a::z", "a::w"],
+        &["a::x", "a::z", "a::y", "a::w"],
+        &["a::y", "a::x", "a::z", "a::w"],
+        &["a::y", "a::z", "a::x", "a::w"],
+        &["a::z", "a::x", "a::y", "a::w"],
+        &["a::z", "a::y", "a::x", "a::w"],
+        &["a::w", "a::x", "a::y", "a::z"],
+        &["a::w", "a::x", "a::z", "a::y"],
+        &["a::w", "a::y", "a::x", "a::z"],
+        &["a::w", "a::y", "a::z", "a::x"],
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let few = trace(&directory.path().join("few"), &[orders[0]; 10]);
+    let eight: Vec<&[&str]> = orders.iter().take(8).chain(&orders[..2]).copied().collect();
+    let eight = trace(&directory.path().join("eight"), &eight);
+    let ten = trace(&directory.path().join("ten"), &orders);
+    for (before, after) in [(&few, &eight), (&few, &ten), (&eight, &ten)] {
+        let output = tracegate().args(["diff", before, after]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{before} {after}");
+        assert!(text(&output.stdout).starts_with("TREE\n"), "{}", text(&output.stdout));
+    }
+}
+
+/// Found by a second reader: names of a hostile trace became lines and sections of the snapshot.
+#[test]
+fn hostile_names_fit_one_line_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let names =
+        ["[rank 0]", "[x]: 5]", "a\nb", "tail ", "\u{a0}", "", "x3", "a: decode 3", "\u{1b}[2J", "- x"];
+    let file = trace(directory.path(), &[&names, &names]);
+    let run = tempfile::tempdir().unwrap();
+    let other = trace(run.path(), &[&names[1..], &names[1..]]);
+    let output = tracegate().args(["diff", &file, &file]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let output = tracegate().args(["diff", &file, &other]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("OP REMOVED\n  decode: (rank 0] 1 → 0\n"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown}");
 }
 
 proptest! {

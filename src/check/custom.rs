@@ -166,3 +166,37 @@ fn near(quantity: &Quantity, value: u64, operators: &Operators) -> String {
     let close = if close.is_empty() { String::new() } else { format!("; there are {}", close.join(", ")) };
     format!(" (no operator of this name ran{close})")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trace of one decode step, with an operator or without.
+    fn decode(directory: &std::path::Path, rank: u32, operator: &str) -> (Trace, Operators) {
+        let path = directory.join(format!("rank{rank}.1.pt.trace.json"));
+        let event = |cat: &str, name: &str, ts: u32| {
+            format!(r#"{{"ph":"X","cat":"{cat}","name":"{name}","pid":1,"tid":1,"ts":{ts},"dur":5}}"#)
+        };
+        let step = event("user_annotation", "execute_context_0(0)_generation_1(1)", 0);
+        std::fs::write(&path, format!("[{step},{}]", event(operator, "aten::mm", 1))).unwrap();
+        let trace = Trace::read(&path);
+        let operators = Operators::read(&path, &trace);
+        (trace, operators)
+    }
+
+    /// Found by a second reader: a rank that could not say was left out, and the check passed.
+    #[test]
+    fn a_rank_that_cannot_say_is_no_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        let check: CustomCheck = toml::from_str("name = \"n\"\nquantity = \"op aten::mm\"\nmax = 1").unwrap();
+        let (told, silent) =
+            (decode(directory.path(), 0, "cpu_op"), decode(directory.path(), 1, "python_function"));
+        let asked = |ranks: &[&(Trace, Operators)]| {
+            let ranks: Vec<(&Trace, &Operators)> = ranks.iter().map(|(t, o)| (t, o)).collect();
+            bounded(&check, &ranks)
+        };
+        assert_eq!(asked(&[&told]), Outcome::Pass("op aten::mm 1".to_owned()));
+        let reason = "rank 1: there are no operators in the trace; rank 0: 1";
+        assert_eq!(asked(&[&told, &silent]), Outcome::NotApplicable(reason.to_owned()));
+    }
+}
