@@ -68,8 +68,14 @@ fn ranks_are_seen_together() {
 #[test]
 fn only_the_driver_tells_phases_in_full_mode() {
     let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(root().join("procedures/e2e_single_request.toml")).unwrap();
+    let procedure = directory.path().join("e2e_single_request.toml");
+    let check = "[[check]]\nname = \"decodes\"\nquantity = \"steps\"\nphase = \"decode\"\nmin = 6\nmax = 6\n";
+    std::fs::write(&procedure, format!("{shipped}\n{check}")).unwrap();
     let output = tracegate()
-        .args(["run", "e2e_single_request", "--tensor-parallel-size", "2", "--out"])
+        .arg("run")
+        .arg(&procedure)
+        .args(["--tensor-parallel-size", "2", "--out"])
         .arg(directory.path())
         .output()
         .unwrap();
@@ -80,6 +86,7 @@ fn only_the_driver_tells_phases_in_full_mode() {
     assert!(said.contains(expected), "{said}");
     assert!(said.contains("pass  ranks        2 of 2 worker traces"), "{said}");
     assert!(said.contains("pass  order        P D{6} (P D{6})"), "{said}");
+    assert!(said.contains("pass  check:decodes steps 6"), "{said}");
 }
 
 #[test]

@@ -87,8 +87,8 @@ pub fn decide(directory: &RunDirectory) -> Result<Decided, RunError> {
         ("recompiles", steps::recompiles(&workers, plan.expected.max_recompiles, cold_shapes(directory))),
         ("leftovers", leftovers(&record)),
     ]);
-    let with_operators: Vec<(&Trace, &Operators)> =
-        traces.iter().zip(&operators).filter(|(trace, _)| trace.role == TraceRole::Worker).collect();
+    let tells = |(trace, _): &(&Trace, &Operators)| telling.iter().any(|one| std::ptr::eq(*one, *trace));
+    let with_operators: Vec<(&Trace, &Operators)> = traces.iter().zip(&operators).filter(tells).collect();
     for check in &plan.expected.checks {
         verdict.add(&format!("check:{}", check.name), custom::bounded(check, &with_operators));
     }
