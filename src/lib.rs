@@ -41,6 +41,7 @@ pub mod standin;
 mod text;
 mod time;
 pub mod trace;
+mod wait;
 
 pub use client::{ClientError, Ledger, Served};
 pub use server::{Attempt, LogTail, ServerError, Shutdown};

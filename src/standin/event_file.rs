@@ -1,5 +1,5 @@
 //! Where the Gaudi plugin's high-level events go: into the trace (`full`), or into a file of their own that a
-//! thread appends to once a second (vllm-gaudi `extension/profiler.py`, `FileWriter`).
+//! thread appends to now and then (vllm-gaudi `extension/profiler.py`, `FileWriter`).
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,9 +10,6 @@ use serde_json::Value;
 
 use super::engine::Executed;
 use super::high_level::{events, warm_up};
-
-/// Polls of the writing thread.
-const POLL: Duration = Duration::from_secs(1);
 
 pub(super) struct EventFile {
     pid: u32,
@@ -29,14 +26,14 @@ impl EventFile {
     }
 
     /// Has a thread append them to `server_events_….json` in `directory`: an array that is never closed.
-    pub(super) fn write_to(&self, directory: &Path) -> io::Result<()> {
+    pub(super) fn write_to(&self, directory: &Path, poll: Duration) -> io::Result<()> {
         let path = directory.join(format!("server_events_vllm-instance-{}-standin.json", self.pid));
         let mut file = std::fs::File::create(&path)?;
         file.write_all(b"[")?;
         let queue = Arc::clone(&self.queue);
         std::thread::spawn(move || {
             loop {
-                std::thread::sleep(POLL);
+                std::thread::sleep(poll);
                 let events = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
                 let text: String = events.iter().map(|event| format!("{event},")).collect();
                 if file.write_all(text.as_bytes()).is_err() {

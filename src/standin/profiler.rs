@@ -39,7 +39,7 @@ impl Profiler {
         let events = matches!(dialect, Dialect::GaudiFull | Dialect::GaudiHighLevel)
             .then(|| EventFile::begin(epoch, options.warmup()));
         if let (Dialect::GaudiHighLevel, Some(events)) = (dialect, &events)
-            && let Err(error) = events.write_to(Path::new("."))
+            && let Err(error) = events.write_to(Path::new("."), Duration::from_millis(options.event_poll_ms))
         {
             crate::output::line(format_args!("ERROR no server_events file: {error}"));
         }
