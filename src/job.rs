@@ -9,7 +9,7 @@ use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
 use crate::snapshot::{Snapshot, judge, keep_copy};
-use crate::standin::Fault;
+use tracegate_standin::Fault;
 
 /// A procedure to run.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use crate::plan::Reviews;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
 use crate::run::{RunDirectory, default_parent, prune};
-use crate::standin::Fault;
+use tracegate_standin::Fault;
 
 #[derive(Args)]
 pub(super) struct Run {

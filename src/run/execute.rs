@@ -12,8 +12,8 @@ use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
 use crate::server::{Instance, ServerError, Starter};
-use crate::standin::Fault;
 use crate::time::Nanos;
+use tracegate_standin::Fault;
 
 /// How long a trace is waited for whose writer has ended: a network file system may show it late.
 const ENDED: std::time::Duration = std::time::Duration::from_secs(5);

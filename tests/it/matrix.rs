@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{root, text, tracegate};
-use tracegate::standin::{Expectation, MATRIX, matrix_lines, matrix_page};
+use tracegate_standin::{Expectation, MATRIX, matrix_lines, matrix_page};
 
 /// Runs at a time: most of a run is waiting.
 const AT_ONCE: usize = 16;

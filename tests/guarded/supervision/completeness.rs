@@ -98,12 +98,8 @@ fn an_export_that_never_left_tmpdir_is_no_verdict() {
 /// Nanoseconds of one phase of a run that passed.
 fn phase(procedure: &str, args: &[&str], name: &str) -> i64 {
     let directory = tempfile::tempdir().unwrap();
-    let output = tracegate()
-        .args(["run", procedure, "--out"])
-        .arg(directory.path())
-        .args(args)
-        .output()
-        .unwrap();
+    let output =
+        tracegate().args(["run", procedure, "--out"]).arg(directory.path()).args(args).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr) + &text(&output.stdout));
     let path = directory.path().join(format!("standin/{procedure}-1/run.json"));
     let record: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

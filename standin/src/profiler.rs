@@ -41,7 +41,7 @@ impl Profiler {
         if let (Dialect::GaudiHighLevel, Some(events)) = (dialect, &events)
             && let Err(error) = events.write_to(Path::new("."), Duration::from_millis(options.event_poll_ms))
         {
-            crate::output::line(format_args!("ERROR no server_events file: {error}"));
+            crate::log::line(format_args!("ERROR no server_events file: {error}"));
         }
         Self {
             dialect,
@@ -131,7 +131,7 @@ impl Profiler {
             }
             // vLLM's worker catches what the profiler raises: HTTP 200 is no proof of a trace.
             if let Err(error) = export.write() {
-                crate::output::line(format_args!("ERROR Failed to stop profiler: {error}"));
+                crate::log::line(format_args!("ERROR Failed to stop profiler: {error}"));
             }
         });
         if later {
