@@ -136,6 +136,7 @@ impl Run<'_> {
         match driven.answers.iter().find_map(|answer| answer.error.clone()) {
             None => Ok(()),
             Some(first) => {
+                still_alive(instance, waiting.during).await?;
                 let failed = driven.answers.iter().filter(|answer| !answer.succeeded()).count();
                 let error = ClientError::Requests { failed, total: copies.len(), first };
                 Err(RunError::client(error, client, instance).await)
@@ -195,6 +196,8 @@ impl Run<'_> {
         match first {
             None => Ok(()),
             Some(first) => {
+                // Connections of a server that has died break one by one; its end is the cause.
+                still_alive(instance, waiting.during).await?;
                 let error =
                     ClientError::Requests { failed: metrics.failed, total: driven.answers.len(), first };
                 Err(RunError::client(error, client, instance).await)

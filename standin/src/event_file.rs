@@ -14,15 +14,22 @@ use super::high_level::{events, warm_up};
 pub(super) struct EventFile {
     pid: u32,
     iteration: u64,
-    queue: Arc<Mutex<Vec<Value>>>,
+    queue: Arc<Mutex<Vec<Recorded>>>,
+}
+
+/// Events of one execution.
+struct Recorded {
+    /// On the Unix clock.
+    start: i64,
+    events: Vec<Value>,
 }
 
 impl EventFile {
     /// Collects events from boot on, warm-up first.
     pub(super) fn begin(epoch: i64, warmup: Duration) -> Self {
         let pid = std::process::id();
-        let queue = warm_up(epoch, epoch + warmup.as_nanos() as i64, pid);
-        Self { pid, iteration: 2, queue: Arc::new(Mutex::new(queue)) }
+        let events = warm_up(epoch, epoch + warmup.as_nanos() as i64, pid);
+        Self { pid, iteration: 2, queue: Arc::new(Mutex::new(vec![Recorded { start: epoch, events }])) }
     }
 
     /// Has a thread append them to `server_events_….json` in `directory`: an array that is never closed.
@@ -34,8 +41,9 @@ impl EventFile {
         std::thread::spawn(move || {
             loop {
                 std::thread::sleep(poll);
-                let events = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
-                let text: String = events.iter().map(|event| format!("{event},")).collect();
+                let recorded = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
+                let events = recorded.iter().flat_map(|recorded| &recorded.events);
+                let text: String = events.map(|event| format!("{event},")).collect();
                 if file.write_all(text.as_bytes()).is_err() {
                     return;
                 }
@@ -46,13 +54,22 @@ impl EventFile {
 
     /// One execution, on the Unix clock.
     pub(super) fn record(&mut self, step: &Executed) {
-        let events = events(step, self.pid, self.iteration);
-        self.iteration += u64::from(!events.is_empty());
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
+        let recorded = self.events_of(step);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
     }
 
-    pub(super) fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    fn events_of(&mut self, step: &Executed) -> Recorded {
+        let events = events(step, self.pid, self.iteration);
+        self.iteration += u64::from(!events.is_empty());
+        Recorded { start: step.start, events }
+    }
+
+    /// What was recorded before the window, which is written, too, and what the trace tells of its steps.
+    pub(super) fn take(&mut self, window: i64, told: &[Executed]) -> Vec<Value> {
+        let mut recorded = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        recorded.retain(|recorded| recorded.start < window);
+        recorded.extend(told.iter().map(|step| self.events_of(step)));
+        recorded.into_iter().flat_map(|recorded| recorded.events).collect()
     }
 }
 

@@ -24,16 +24,19 @@ mod options;
 mod profiler;
 mod pt_profile;
 mod random;
+mod scene;
 mod script;
 mod server;
 mod synth;
 mod tokenizer;
+mod trace_file;
 mod worker_trace;
 
 pub use dialect::Dialect;
 pub use fault::Fault;
 pub use matrix::{Expectation, MATRIX, matrix_lines, matrix_page};
 pub use options::{ProfilerConfig, StandinOptions};
+pub use scene::{Act, Need, Scene};
 pub use server::{StandinError, run};
 pub use synth::{SynthOptions, synthesise};
 

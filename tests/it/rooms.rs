@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("reexec", &[STANDIN]),
     ("lane", &["reexec", STANDIN, "text"]),
     ("procedure", &["lane", STANDIN, "trace"]),
-    ("plan", &["lane", "procedure"]),
+    ("plan", &["lane", "procedure", STANDIN]),
     ("server", &["output", "plan", "procedure", "reexec", "text", "wait"]),
     ("client", &["plan", "procedure", "server", "text", "time"]),
     ("run", &["client", "lane", "plan", "procedure", "server", STANDIN, "text", "time", "trace", "wait"]),
