@@ -38,13 +38,12 @@ mod report;
 pub mod run;
 mod server;
 pub mod snapshot;
-#[doc(hidden)]
-pub mod standin;
 mod text;
 mod time;
 pub mod trace;
+mod wait;
 
 pub use client::{ClientError, Ledger, Served};
 pub use server::{Attempt, LogTail, ServerError, Shutdown};
-pub use standin::{Dialect, Fault};
 pub use time::Nanos;
+pub use tracegate_standin::{Dialect, Fault};

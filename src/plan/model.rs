@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::reviews::Reviews;
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
+use crate::procedure::{
+    Bench, Bound, CustomCheck, Deadlines, LoadClient, Procedure, ProfilerKind, Request, Span,
+};
 use crate::trace::{Evidence, StepPair};
 
 /// Stands for the run directory in arguments and variables until the run begins.
@@ -100,6 +102,16 @@ pub enum Course {
 }
 
 impl Course {
+    /// How a procedure comes to its trace.
+    pub(crate) fn of(procedure: &Procedure) -> Self {
+        match (procedure.profiler.kind, procedure.load.client) {
+            (ProfilerKind::HighLevel, _) => Self::FromBoot,
+            (ProfilerKind::SpecificStep, _) => Self::WarmUpStep,
+            (ProfilerKind::Torch, LoadClient::Script) => Self::Script,
+            (ProfilerKind::Torch, _) => Self::Window,
+        }
+    }
+
     /// The process profiles by itself and ends; nothing is sent to it.
     pub(crate) fn ends_by_itself(self) -> bool {
         matches!(self, Self::Script | Self::WarmUpStep)

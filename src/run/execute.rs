@@ -12,8 +12,8 @@ use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
 use crate::server::{Instance, ServerError, Starter};
-use crate::standin::Fault;
 use crate::time::Nanos;
+use tracegate_standin::Fault;
 
 /// How long a trace is waited for whose writer has ended: a network file system may show it late.
 const ENDED: std::time::Duration = std::time::Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Run<'_> {
         self.enter(Phase::Trace)?;
         let log = self.directory.path().join("server.log");
         let limit = Span(self.plan.deadlines.trace.0.min(ENDED));
-        self.wait_for_traces(&log, limit).await
+        self.wait_for_traces(&log, limit, true).await
     }
 
     /// The part that needs a living server: when it ends early, that is the cause to report.
@@ -113,15 +113,20 @@ impl Run<'_> {
         self.check_health(instance, &client).await?;
         self.enter(Phase::Trace)?;
         let log = instance.log().to_owned();
-        self.wait_for_traces(&log, self.plan.deadlines.trace).await?;
+        self.wait_for_traces(&log, self.plan.deadlines.trace, false).await?;
         instance.check_alive("after the window was closed")?;
         Ok(())
     }
 
-    async fn wait_for_traces(&self, log: &Path, limit: Span) -> Result<(), RunError> {
+    async fn wait_for_traces(&self, log: &Path, limit: Span, writer_ended: bool) -> Result<(), RunError> {
         let tell = self.tell;
-        let wanted =
-            traces::Wanted { directory: &self.directory.traces(), expected: &self.plan.expected, limit, log };
+        let wanted = traces::Wanted {
+            directory: &self.directory.traces(),
+            expected: &self.plan.expected,
+            limit,
+            log,
+            writer_ended,
+        };
         traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await
     }
 

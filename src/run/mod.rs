@@ -6,6 +6,7 @@ mod error;
 mod execute;
 mod machine;
 mod patience;
+mod polled;
 mod prepare;
 mod record;
 mod retention;

@@ -8,7 +8,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Time between two looks while processes are waited for.
+/// Longest time between two looks while processes are waited for.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// One process at one time. A pid alone may be reused; with the start time it names one process.
