@@ -27,6 +27,7 @@ pub mod harness;
 pub mod history;
 pub mod job;
 pub mod lane;
+mod lock;
 mod output;
 mod panic;
 pub mod plan;

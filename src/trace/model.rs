@@ -353,9 +353,9 @@ fn read_all<T: Send>(files: &[PathBuf], read: impl Fn(&Path) -> T + Sync) -> Vec
         let read = &read;
         std::thread::scope(|scope| {
             let reading: Vec<_> = some.iter().map(|file| scope.spawn(move || read(file))).collect();
-            for (thread, file) in reading.into_iter().zip(some) {
-                // A reader that panicked is a defect of this crate; reading again shows it.
-                all.push(thread.join().unwrap_or_else(|_| read(file)));
+            for thread in reading {
+                // A reader that panicked is a defect of this crate, and would panic again.
+                all.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
         });
     }
@@ -376,4 +376,23 @@ pub fn trace_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// It was started once more, and its panic shown twice.
+    #[test]
+    fn a_reader_that_panicked_is_not_started_again() {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let read = |_: &Path| {
+            STARTED.fetch_add(1, Ordering::SeqCst);
+            std::panic::resume_unwind(Box::new("as the test asks"));
+        };
+        assert!(std::panic::catch_unwind(|| read_all::<()>(&[PathBuf::from("a")], read)).is_err());
+        assert_eq!(STARTED.load(Ordering::SeqCst), 1);
+    }
 }

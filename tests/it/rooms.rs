@@ -5,23 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Room, and what it may use. Earlier rooms never use later ones.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("text", &[]),
     ("time", &[]),
     ("panic", &[]),
     ("wait", &[]),
+    ("lock", &[]),
     ("output", &["text"]),
     // Reads files and knows nothing of servers, lanes or procedures.
     ("trace", &["text", "time"]),
     // The crate `tracegate-standin`. It cannot use any room: the writer and the reader of traces must be able to disagree.
     (STANDIN, &[]),
     ("reexec", &[STANDIN]),
-    ("lane", &["reexec", STANDIN, "text"]),
+    ("lane", &["lock", "reexec", STANDIN, "text"]),
     ("procedure", &["lane", STANDIN, "trace"]),
     ("plan", &["lane", "procedure", STANDIN]),
     ("server", &["output", "plan", "procedure", "reexec", "text", "wait"]),
     ("client", &["plan", "procedure", "server", "text", "time"]),
-    ("run", &["client", "lane", "plan", "procedure", "server", STANDIN, "text", "time", "trace", "wait"]),
+    (
+        "run",
+        &["client", "lane", "lock", "plan", "procedure", "server", STANDIN, "text", "time", "trace", "wait"],
+    ),
     ("check", &["client", "plan", "procedure", "run", "time", "trace"]),
     ("snapshot", &["check", "lane", "panic", "plan", "procedure", "run", "text", "trace"]),
     ("history", &["check", "client", "lane", "plan", "run", "snapshot", "text", "time"]),
