@@ -9,12 +9,11 @@ use super::file::{History, append};
 use super::identity::{configuration, hash};
 use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
 use super::robust::median;
-use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
+use crate::judge::decide;
+use crate::judge::{Answer, Decided};
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
-use crate::snapshot::Snapshot;
-use crate::snapshot::judge;
 use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.
@@ -128,7 +127,7 @@ impl Repetition {
             path: path.to_owned(),
             plan: directory.plan()?,
             run: directory.record()?,
-            decided: judge(&directory, None).map(Box::new).map_err(|error| error.to_string()),
+            decided: decide(&directory, None).map(Box::new).map_err(|error| error.to_string()),
         })
     }
 
@@ -169,8 +168,7 @@ fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrid
         (false, true) => "pass",
         (false, false) => "fail",
     };
-    let snapshots: BTreeSet<String> =
-        decided.iter().map(|decided| Snapshot::of_run(decided).core_text()).collect();
+    let snapshots: BTreeSet<String> = decided.iter().map(|decided| decided.snapshot.core_text()).collect();
     let record = NightRecord {
         schema_version: SCHEMA,
         record: "night".to_owned(),
@@ -200,11 +198,11 @@ fn structural(decided: &[&Decided]) -> Structural {
     let mut checks: BTreeMap<String, String> = BTreeMap::new();
     let mut failures = BTreeSet::new();
     for check in decided.iter().flat_map(|decided| &decided.verdict.checks) {
-        let word = check.outcome.word();
+        let word = check.answer.word();
         let known = checks.entry(check.name.clone()).or_insert_with(|| word.to_owned());
-        if matches!(check.outcome, Outcome::Fail(_)) {
+        if matches!(check.answer, Answer::Fails(_)) {
             *known = word.to_owned();
-            let detail = crate::text::inert(check.outcome.detail(), 300);
+            let detail = crate::text::inert(check.answer.detail(), 300);
             failures.insert(format!("{}: {detail}", check.name));
         }
     }
@@ -233,7 +231,7 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
         let known: &mut f64 = values.entry(name).or_insert(value);
         *known = known.max(value);
     };
-    for trace in decided.workers() {
+    for trace in decided.observed.workers() {
         for (pair, gap) in &trace.gaps {
             keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
         }
@@ -247,7 +245,7 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
             }
         }
     }
-    for (name, times) in client_times(&decided.ledger) {
+    for (name, times) in client_times(&decided.observed.ledger) {
         if let Some(p50) = median(&times) {
             keep(format!("client.{name}.p50"), p50);
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::bench::Bench;
 use super::custom::CustomCheck;
 use crate::lane::Lane;
+use crate::trace::StepPair;
 use tracegate_standin::Dialect;
 
 /// One documented way to profile.
@@ -51,7 +52,7 @@ pub struct Procedure {
     pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by lane, then by pair (`decode_to_decode`).
     #[serde(default)]
-    pub gaps: BTreeMap<Lane, BTreeMap<String, Bound>>,
+    pub gaps: BTreeMap<Lane, BTreeMap<StepPair, Bound>>,
 }
 
 fn every_lane() -> Vec<Lane> {

@@ -2,7 +2,7 @@
 //! `failure`.
 
 use super::page::Reported;
-use crate::check::Outcome;
+use crate::judge::Answer;
 use std::collections::BTreeMap;
 
 /// The document.
@@ -74,10 +74,10 @@ fn cases(run: &Reported) -> Vec<Case> {
         .verdict
         .checks
         .iter()
-        .map(|check| match &check.outcome {
-            Outcome::Pass(_) => case(&check.name, None, ""),
-            Outcome::Fail(detail) => case(&check.name, Some("failure"), detail),
-            Outcome::NotApplicable(reason) => case(&check.name, Some("skipped"), reason),
+        .map(|check| match &check.answer {
+            Answer::Holds(_) => case(&check.name, None, ""),
+            Answer::Fails(detail) => case(&check.name, Some("failure"), detail),
+            Answer::CannotSay(reason) => case(&check.name, Some("skipped"), reason),
         })
         .collect();
     if let Some(first) = cases.first_mut() {
@@ -89,7 +89,7 @@ fn cases(run: &Reported) -> Vec<Case> {
 fn properties(run: &Reported) -> Vec<(String, String)> {
     let mut all = vec![("run_directory".to_owned(), run.directory.path().display().to_string())];
     if let Ok(decided) = &run.decided {
-        for trace in &decided.traces {
+        for trace in &decided.observed.traces {
             all.push(("trace".to_owned(), trace.file.clone()));
             let rank = trace.rank.map_or_else(String::new, |rank| format!(".rank{rank}"));
             all.extend(

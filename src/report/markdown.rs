@@ -32,7 +32,7 @@ pub(crate) fn inspect_markdown(traces: &[Trace]) -> String {
             for (pair, gap) in &trace.gaps {
                 text += &format!(
                     "| {} | {} | {} | {} | {} | {} |\n",
-                    pair.replace('_', " "),
+                    pair.to_string().replace('_', " "),
                     gap.count,
                     gap.min_ns,
                     gap.p50_ns,

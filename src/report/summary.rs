@@ -3,8 +3,8 @@
 use super::headline::headline;
 use super::nights::{cell, verdicts_markdown};
 use super::page::Reported;
-use crate::check::Outcome;
 use crate::history::Verdicts;
+use crate::judge::Answer;
 use crate::lane::Lane;
 
 /// GitHub refuses a summary of more than 1 MiB as a whole.
@@ -82,8 +82,8 @@ fn details(run: &Reported) -> String {
             text += "| check | result | what was seen |\n| --- | --- | --- |\n";
             for check in &decided.verdict.checks {
                 let word =
-                    if matches!(check.outcome, Outcome::Fail(_)) { "**FAIL**" } else { check.outcome.word() };
-                text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.outcome.detail()));
+                    if matches!(check.answer, Answer::Fails(_)) { "**FAIL**" } else { check.answer.word() };
+                text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.answer.detail()));
             }
             if let Some(diff) = run.snapshot_difference() {
                 // Indented: a fence could be closed by the text itself.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::check::{Arrivals, Check, Decided, Verdict, arrivals};
+use crate::judge::{Check, Decided, Verdict};
+use crate::observe::{Arrivals, arrivals};
 use crate::time::Nanos;
-use crate::trace::{Device, ExplainedGap, GapSummary, Ranks, Step, Trace, TraceRole};
+use crate::trace::{Device, ExplainedGap, GapSummary, Ranks, Step, StepPair, Trace, TraceRole};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -15,16 +16,16 @@ const LAST_STEPS: usize = 10;
 /// Everything a person wants to see of a decided run.
 pub(crate) fn decided(decided: &Decided) -> String {
     let mut text = String::new();
-    for trace in &decided.traces {
-        text += &summary(trace, &arrivals(trace, &decided.ledger));
+    for trace in &decided.observed.traces {
+        text += &summary(trace, &arrivals(trace, &decided.observed.ledger));
         text.push('\n');
     }
-    let workers: Vec<&Trace> = decided.workers().collect();
+    let workers: Vec<&Trace> = decided.observed.workers().collect();
     if let Some(together) = ranks(&workers) {
         text += &together;
         text.push('\n');
     }
-    let ledger = &decided.ledger;
+    let ledger = &decided.observed.ledger;
     text += &format!(
         "ledger  requests {}, context tokens {}, generation tokens {} (output tokens {})\n\n",
         ledger.requests.len(),
@@ -47,9 +48,8 @@ pub(crate) fn failures(verdict: &Verdict) -> String {
 }
 
 fn lines(checks: &[&Check]) -> String {
-    let line = |check: &&Check| {
-        format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail())
-    };
+    let line =
+        |check: &&Check| format!("{:<5} {:<12} {}\n", check.answer.word(), check.name, check.answer.detail());
     checks.iter().map(line).collect()
 }
 
@@ -241,7 +241,7 @@ pub(super) fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
     }
 }
 
-fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
+fn gaps(gaps: &BTreeMap<StepPair, GapSummary>) -> Table {
     let narrow = is_narrow();
     let columns = ["step gap", "count", "min", "p50", "p90", "max"];
     // The median and the largest say most.
@@ -250,7 +250,7 @@ fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Table {
     for (pair, summary) in gaps {
         let times = [summary.min_ns, summary.p50_ns, summary.p90_ns, summary.max_ns]
             .map(|time: Nanos| time.to_string());
-        let mut row = vec![pair.replace('_', " "), summary.count.to_string()];
+        let mut row = vec![pair.to_string().replace('_', " "), summary.count.to_string()];
         row.extend(times);
         table.add_row(row.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, cell)| cell));
     }
