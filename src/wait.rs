@@ -91,6 +91,25 @@ pub(crate) async fn until<T, E>(
     }
 }
 
+/// [`until`] where nothing can be awaited, such as a drop.
+///
+/// # Errors
+/// A look failed, or the deadline is over.
+pub(crate) fn until_blocking<T, E>(
+    wait: Wait,
+    mut look: impl FnMut() -> Result<Look<T>, E>,
+) -> Result<T, Unmet<E>> {
+    loop {
+        match look().map_err(Unmet::Failed)? {
+            Look::Done(done) => return Ok(done),
+            Look::NotYet(status) => {
+                let Some(pause) = wait.pause() else { return Err(Unmet::Overdue(status)) };
+                std::thread::sleep(pause);
+            }
+        }
+    }
+}
+
 /// A look that cannot fail.
 pub(crate) fn seen(done: bool) -> Result<Look<()>, Infallible> {
     Ok(if done { Look::Done(()) } else { Look::NotYet(String::new()) })
