@@ -28,6 +28,7 @@ pub mod history;
 pub mod job;
 pub mod judge;
 pub mod lane;
+mod lock;
 pub mod observe;
 mod output;
 mod panic;

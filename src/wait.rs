@@ -43,6 +43,11 @@ impl Wait {
         Self::since(Instant::now(), limit, longest)
     }
 
+    /// For as long as it takes.
+    pub(crate) fn endless(longest: Duration) -> Self {
+        Self::of(Duration::MAX, longest)
+    }
+
     /// The same with a deadline that counts from an earlier time.
     pub(crate) fn since(begun: Instant, limit: Duration, longest: Duration) -> Self {
         Self { begun, limit, longest }
@@ -59,7 +64,9 @@ impl Wait {
     fn line(&self, status: &str) -> String {
         let waited = Duration::from_secs(self.begun.elapsed().as_secs());
         let form = humantime::format_duration;
-        format!("{status} ({} of {})", form(waited), form(self.limit))
+        let of =
+            if self.limit == Duration::MAX { String::new() } else { format!(" of {}", form(self.limit)) };
+        format!("{status} ({}{of})", form(waited))
     }
 }
 
@@ -79,6 +86,25 @@ pub(crate) async fn until<T, E>(
                 tell(&wait.line(&status));
                 let Some(pause) = wait.pause() else { return Err(Unmet::Overdue(status)) };
                 tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// [`until`] where nothing can be awaited, such as a drop.
+///
+/// # Errors
+/// A look failed, or the deadline is over.
+pub(crate) fn until_blocking<T, E>(
+    wait: Wait,
+    mut look: impl FnMut() -> Result<Look<T>, E>,
+) -> Result<T, Unmet<E>> {
+    loop {
+        match look().map_err(Unmet::Failed)? {
+            Look::Done(done) => return Ok(done),
+            Look::NotYet(status) => {
+                let Some(pause) = wait.pause() else { return Err(Unmet::Overdue(status)) };
+                std::thread::sleep(pause);
             }
         }
     }

@@ -6,8 +6,9 @@ use super::directory::RunDirectory;
 use super::error::RunError;
 use super::patience::told;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
-use super::traces;
+use super::{traces, turn};
 use crate::client::Client;
+use crate::lock::FileLock;
 use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
@@ -62,6 +63,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn whole(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Prepare)?;
+        // A real server uses the whole machine: two at once would measure each other.
+        let _turn = self.turn().await?;
         self.prepare().await?;
         if self.plan.course.ends_by_itself() {
             self.until_its_end().await?;
@@ -90,6 +93,14 @@ impl Run<'_> {
             return self.traces_of_an_end().await;
         }
         Ok(())
+    }
+
+    async fn turn(&self) -> Result<Option<FileLock>, RunError> {
+        let tell = self.tell;
+        tokio::select! {
+            turn = turn::take(self.plan.lane, |status| tell(Phase::Prepare, status)) => turn,
+            () = interrupted() => Err(ServerError::Interrupted.into()),
+        }
     }
 
     /// Traces whose server has ended are as whole as they will ever be.

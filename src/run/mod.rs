@@ -11,6 +11,7 @@ mod prepare;
 mod record;
 mod retention;
 mod traces;
+mod turn;
 mod window;
 
 pub use directory::RunDirectory;
