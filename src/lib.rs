@@ -38,6 +38,7 @@ mod server;
 pub mod snapshot;
 #[doc(hidden)]
 pub mod standin;
+mod stats;
 mod text;
 mod time;
 pub mod trace;

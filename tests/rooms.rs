@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Room, and what it may use. Earlier rooms never use later ones.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("text", &[]),
     ("time", &[]),
     ("panic", &[]),
+    ("stats", &[]),
     ("reexec", &[]),
     ("output", &["text"]),
     // Reads files and knows nothing of servers, lanes or procedures.
@@ -24,12 +25,12 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("run", &["client", "lane", "plan", "procedure", "server", "standin", "text", "time", "trace"]),
     ("check", &["client", "plan", "procedure", "run", "time", "trace"]),
     ("snapshot", &["check", "lane", "panic", "plan", "procedure", "run", "text", "trace"]),
-    ("history", &["check", "client", "lane", "plan", "run", "snapshot", "text", "time"]),
+    ("history", &["check", "client", "lane", "plan", "run", "snapshot", "stats", "text", "time"]),
     (
         "report",
         &[
-            "check", "client", "history", "lane", "plan", "run", "snapshot", "standin", "text", "time",
-            "trace",
+            "check", "client", "history", "lane", "plan", "run", "snapshot", "standin", "stats", "text",
+            "time", "trace",
         ],
     ),
     ("job", &["check", "lane", "plan", "procedure", "report", "run", "snapshot", "standin"]),

@@ -7,20 +7,20 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::error::HistoryError;
 use super::file::{History, append};
 use super::identity::{configuration, hash};
-use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
-use super::robust::median;
+use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, check_night};
 use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
 use crate::snapshot::Snapshot;
 use crate::snapshot::judge;
+use crate::stats::percentile;
 use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The night, `YYYY-MM-DD`, instead of the date on which the first repetition began.
+    /// The night of all of them, `YYYY-MM-DD`, instead of the date (UTC) on which each began.
     pub night: Option<String>,
     /// The machine class, such as a runner's label.
     pub machine_class: Option<String>,
@@ -37,8 +37,8 @@ pub struct Night {
     pub directories: Vec<PathBuf>,
 }
 
-/// Measures run directories. Those of one procedure, lane, machine class and configuration are
-/// repetitions of one night.
+/// Measures run directories. Those of one procedure, lane, machine class and configuration that began on
+/// one date are the repetitions of one night.
 ///
 /// # Errors
 /// A path that is no run directory, or whose plan cannot be read. A run that ended in an
@@ -89,16 +89,22 @@ fn measure_new(
     overrides: &Overrides,
     history: &History,
 ) -> Result<(Vec<Night>, usize), HistoryError> {
-    if let Some(text) = overrides.night.as_ref().filter(|text| !is_night(text)) {
-        return Err(HistoryError::Night { text: text.clone() });
-    }
+    overrides.night.as_deref().map_or(Ok(()), check_night)?;
     let mut known = 0;
-    let mut groups: BTreeMap<[String; 4], Vec<Repetition>> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, Vec<Repetition>> = BTreeMap::new();
     for path in directories {
         let repetition = Repetition::read(path)?;
-        let class = overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class());
         let plan = &repetition.plan;
-        let key = [plan.lane.name().to_owned(), plan.procedure.clone(), class, configuration(plan)];
+        let key = GroupKey {
+            night: overrides
+                .night
+                .clone()
+                .unwrap_or_else(|| utc(repetition.begun()).chars().take(10).collect()),
+            lane: plan.lane.name().to_owned(),
+            procedure: plan.procedure.clone(),
+            machine_class: overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class()),
+            cfg_hash: configuration(plan),
+        };
         let recorded = is_recorded(history, &key, &repetition);
         let group = groups.entry(key).or_default();
         // A path may be named twice, through a pattern and by itself.
@@ -111,6 +117,16 @@ fn measure_new(
     groups.retain(|_, repetitions| !repetitions.is_empty());
     let nights = groups.into_iter().map(|(key, repetitions)| night(key, repetitions, overrides)).collect();
     Ok((nights, known))
+}
+
+/// What the repetitions of one record have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey {
+    night: String,
+    lane: String,
+    procedure: String,
+    machine_class: String,
+    cfg_hash: String,
 }
 
 /// One run directory.
@@ -141,20 +157,25 @@ impl Repetition {
     }
 }
 
-fn is_recorded(history: &History, [lane, procedure, class, _]: &[String; 4], one: &Repetition) -> bool {
+fn is_recorded(history: &History, key: &GroupKey, one: &Repetition) -> bool {
     let begun = one.begun().as_ns().to_string();
     history.nights.iter().any(|night| {
-        (&night.lane, &night.procedure, &night.machine_class) == (lane, procedure, class)
+        (&night.lane, &night.procedure, &night.machine_class)
+            == (&key.lane, &key.procedure, &key.machine_class)
             && night.runs.contains(&begun)
     })
 }
 
-fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
+/// A time on the Unix clock as RFC 3339.
+fn utc(at: Nanos) -> String {
+    let since = Duration::from_nanos(u64::try_from(at.as_ns()).unwrap_or_default());
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
     repetitions.sort_by_key(Repetition::begun);
-    let [lane, procedure, machine_class, cfg_hash] = key;
+    let GroupKey { night, lane, procedure, machine_class, cfg_hash } = key;
     let begun: Vec<String> = repetitions.iter().map(|one| one.begun().as_ns().to_string()).collect();
-    let first = u64::try_from(repetitions[0].begun().as_ns()).unwrap_or_default();
-    let utc = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(first)).to_string();
     let mut sw = repetitions[0].plan.versions.clone();
     sw.insert("tracegate".to_owned(), repetitions[0].run.tracegate.clone());
     sw.extend(overrides.sw.clone());
@@ -176,8 +197,8 @@ fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrid
         record: "night".to_owned(),
         run_id: hash(&format!("{lane} {procedure} {machine_class} {}", begun.join(" "))),
         runs: begun,
-        night: overrides.night.clone().unwrap_or_else(|| utc.chars().take(10).collect()),
-        utc,
+        night,
+        utc: utc(repetitions[0].begun()),
         lane,
         procedure,
         epoch: 0,
@@ -237,28 +258,29 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
         for (pair, gap) in &trace.gaps {
             keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
         }
-        let mut durations: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        let mut durations: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
         for step in &trace.steps {
-            durations.entry(step.kind.name()).or_default().push(step.duration_ns.as_ns() as f64);
+            durations.entry(step.kind.name()).or_default().push(step.duration_ns);
         }
-        for (kind, durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {
-            if let Some(p50) = median(&durations) {
-                keep(format!("step.{kind}.p50"), p50);
+        for (kind, mut durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {
+            durations.sort_unstable();
+            if let Some(p50) = percentile(&durations, 50) {
+                keep(format!("step.{kind}.p50"), p50.as_ns() as f64);
             }
         }
     }
     for (name, times) in client_times(&decided.ledger) {
-        if let Some(p50) = median(&times) {
-            keep(format!("client.{name}.p50"), p50);
+        if let Some(p50) = percentile(&times, 50) {
+            keep(format!("client.{name}.p50"), p50.as_ns() as f64);
         }
     }
     values
 }
 
-/// Times as the client saw them, under the profiler: longer than without it.
-pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> {
-    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let between = |from: Nanos, to: Nanos| (to - from).as_ns() as f64;
+/// Times as the client saw them, sorted; under the profiler, and so longer than without it.
+pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<Nanos>> {
+    let mut times: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
+    let between = |from: Nanos, to: Nanos| to - from;
     for served in &ledger.requests {
         times.entry("e2el").or_default().push(between(served.sent_ns, served.done_ns));
         if let Some(first) = served.token_ns.first() {
@@ -268,5 +290,6 @@ pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> 
         times.entry("itl").or_default().extend(gaps);
     }
     times.retain(|_, values| !values.is_empty());
+    times.values_mut().for_each(|values| values.sort_unstable());
     times
 }

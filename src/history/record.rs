@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::HistoryError;
 use crate::run::Machine;
 
 /// Version of the lines that this crate writes and the newest it reads.
@@ -162,6 +163,14 @@ impl EpochRecord {
         let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|text| text == name);
         fits(&self.lane, lane) && fits(&self.procedure, procedure) && fits(&self.machine_class, machine_class)
     }
+}
+
+/// Refuses what is no night.
+///
+/// # Errors
+/// The text is no date as `YYYY-MM-DD`.
+pub(crate) fn check_night(text: &str) -> Result<(), HistoryError> {
+    if is_night(text) { Ok(()) } else { Err(HistoryError::Night { text: text.to_owned() }) }
 }
 
 /// True for `YYYY-MM-DD`.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::file::History;
 use super::record::{Direction, EpochRecord, NightRecord};
-use super::robust::median;
 use crate::run::Machine;
+use crate::stats::median;
 
 /// What must be equal for timings to be compared. The epoch is counted within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -63,6 +63,11 @@ pub struct Series {
 }
 
 impl Series {
+    /// The newest night; empty where there is none.
+    pub(super) fn last(&self) -> String {
+        self.nights.last().map(|night| night.night.clone()).unwrap_or_default()
+    }
+
     /// The nights of the newest epoch that has any.
     #[must_use]
     pub fn current(&self) -> &[FoldedNight] {
@@ -77,6 +82,11 @@ impl FoldedNight {
     #[must_use]
     pub fn value(&self, metric: &str) -> Option<f64> {
         median(self.values.get(metric)?)
+    }
+
+    /// The night's value where it may be judged: no check failed, and a ratio can be taken.
+    pub(super) fn timing(&self, metric: &str) -> Option<f64> {
+        self.value(metric).filter(|value| self.failures.is_empty() && *value > 0.0)
     }
 }
 

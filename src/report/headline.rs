@@ -16,6 +16,7 @@ pub(crate) struct Headline {
 pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline {
     let mut lines: Vec<String> = runs.iter().flat_map(of_run).collect();
     lines.extend(night.iter().flat_map(|night| &night.series).flat_map(of_series));
+    lines.extend(night.iter().flat_map(|night| &night.absent).map(nights::absence));
     let none = runs.iter().any(|run| run.decided.is_err());
     let failed = runs.iter().any(|run| run.decided.as_ref().is_ok_and(|decided| !decided.verdict.passed));
     let (word, state) = match (none, failed, night.and_then(Verdicts::worst)) {
@@ -23,6 +24,7 @@ pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline 
         (_, true, _) | (_, _, Some(Overall::Failed)) => ("FAIL", "fail"),
         (_, _, Some(Overall::Regressed)) => ("REGRESSED", "fail"),
         (_, _, Some(Overall::Suspect)) => ("suspect: repeat it tonight", "none"),
+        (_, _, Some(Overall::Absent)) => ("absent: a procedure did not run", "none"),
         (_, _, Some(Overall::Insufficient)) if runs.is_empty() => ("insufficient: too few nights", "none"),
         _ => ("pass", "pass"),
     };
@@ -47,9 +49,11 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
         failures.map(|failure| format!("{name}, night {}: {failure}", series.night)).collect();
     let said = series.metrics.iter().filter_map(of_metric);
     lines.extend(said.map(|said| format!("{name}: {said}")));
-    if series.state == Overall::Insufficient {
-        let nights = nights::counted(series.nights, "night");
-        lines.push(format!("{name}: too few nights to judge timings ({nights}, tonight included)"));
+    let unjudged = series.metrics.iter().filter(|metric| metric.judged.state == State::Insufficient);
+    let (nights, needed) =
+        unjudged.fold((0, 0), |most, one| (one.judged.nights.max(most.0), one.judged.needed.max(most.1)));
+    if needed > 0 {
+        lines.push(format!("{name}: too few nights to judge every timing ({nights} of {needed})"));
     }
     lines
 }

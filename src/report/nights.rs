@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::history::{Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts};
+use crate::history::{
+    Absent, Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts,
+};
 use crate::time::Nanos;
 
 /// A value in its unit, as a person would write it.
@@ -35,6 +37,14 @@ pub(crate) fn title(name: &str) -> String {
     }
 }
 
+/// `gaudi/p on gaudi2 x8: no record tonight, the last one is of 2026-10-11`.
+pub(crate) fn absence(absent: &Absent) -> String {
+    format!(
+        "{}/{} on {}: no record tonight, the last one is of {}",
+        absent.lane, absent.procedure, absent.machine_class, absent.last
+    )
+}
+
 /// Everything of a night, the most urgent series first.
 pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
     let mut text = format!("night {}\n", verdicts.night);
@@ -44,11 +54,8 @@ pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
     for series in by_urgency(verdicts) {
         text += &series_text(series);
     }
-    for (key, last) in &verdicts.absent {
-        text += &format!(
-            "absent      {}/{} on {}: last recorded on {last}\n",
-            key.lane, key.procedure, key.machine_class
-        );
+    for absent in &verdicts.absent {
+        text += &format!("{:<11} {}\n", Overall::Absent.name(), absence(absent));
     }
     if let Some(worst) = verdicts.worst() {
         text += &format!("verdict: {}\n", worst.name());
@@ -95,9 +102,18 @@ fn series_text(series: &SeriesVerdict) -> String {
 
 fn metric_text(metric: &MetricVerdict) -> String {
     let shown = |value| amount(value, &metric.unit);
-    let mut text = format!("  {:<12} {}", word(metric.judged.state), metric.name);
+    let mut text = format!("  {:<12} {}", metric.judged.state.name(), metric.name);
     match metric.judged.state {
-        State::Insufficient => text += &format!(": tonight {}\n", shown(metric.tonight)),
+        State::Insufficient => {
+            let before = metric.judged.before;
+            let before = if before > 0.0 { format!(", before {}", shown(before)) } else { String::new() };
+            text += &format!(
+                ": tonight {}{before}; {} of the {} nights that a verdict needs\n",
+                shown(metric.tonight),
+                metric.judged.nights,
+                metric.judged.needed
+            );
+        }
         State::Ok | State::Suspect => {
             text += &format!(
                 ": tonight {}, before {}; detectable from {:.1} %, noise {:.1} %\n",
@@ -126,20 +142,7 @@ fn metric_text(metric: &MetricVerdict) -> String {
         text +=
             &format!("{:15}changed that night: {} {} -> {}\n", "", change.what, change.before, change.after);
     }
-    if !metric.dated.is_empty() && metric.judged.state != State::Ok {
-        text += &format!("{:15}E-divisive dates changes to: {}\n", "", metric.dated.join(", "));
-    }
     text
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Ok => "ok",
-        State::Improved => "improved",
-        State::Insufficient => "insufficient",
-        State::Suspect => "suspect",
-        State::Regressed => "regressed",
-    }
 }
 
 /// A night for a job summary: one table, the most urgent series first.
@@ -178,6 +181,9 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
             );
         }
     }
+    for absent in &verdicts.absent {
+        text += &format!("- **absent**: {}\n", cell(&absence(absent)));
+    }
     text += "\n| lane | procedure | machine class | state | metric | before | tonight | change | detectable | p (Holm) |\n| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
     for series in by_urgency(verdicts) {
         let key = &series.key;
@@ -194,7 +200,7 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
             };
             text += &format!(
                 "{front} {} | {} | {} | {} | {change:+.1} % | {:.1} % | {:.4} |\n",
-                word(metric.judged.state),
+                metric.judged.state.name(),
                 cell(&metric.name),
                 amount(metric.judged.before, &metric.unit),
                 amount(metric.tonight, &metric.unit),
@@ -240,10 +246,10 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
         for metric in &view.metrics {
             text += &format!("  {}\n", metric.name);
             if !metric.dated.is_empty() {
-                text += &format!("    E-divisive dates changes to: {}\n", metric.dated.join(", "));
+                text += &format!("    changed on: {}\n", metric.dated.join(", "));
             }
             for point in &metric.points {
-                let state = point.state.map_or("", word);
+                let state = point.state.map_or("", State::name);
                 text += &format!(
                     "    {}  {:>10}  {}  {state}\n",
                     point.night,

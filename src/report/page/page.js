@@ -141,7 +141,7 @@ function runSection(run) {
 }
 
 function historySection() {
-  const node = el("section", {}, el("h2", {}, "Nights"), el("p", { class: "faint" }, "Circle: median of a night; small dots: its repetitions; hollow circle: too few nights; diamond: suspect; triangle up: regressed; triangle down: improved. Band: where three nights are not called a change. Mark below the axis: a change as E-divisive dates it."));
+  const node = el("section", {}, el("h2", {}, "Nights"), el("p", { class: "faint" }, "Circle: median of a night; small dots: its repetitions; hollow circle: too few nights; diamond: suspect; triangle up: regressed; triangle down: improved. Band: where three nights are not called a change. Mark below the axis: the first night of a change."));
   if (data.history.some((series) => series.lane === "standin")) node.append(el("p", { class: "warn" }, IMITATION));
   for (const series of data.history) {
     node.append(el("h3", {}, `${series.procedure} on lane ${series.lane}, ${series.machine_class}`));
