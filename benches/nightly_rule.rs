@@ -1,7 +1,7 @@
 //! The nightly rule by simulation, at full size: the table of `docs/history.md`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints what it measured")]
 
-#[path = "../tests/simulation/mod.rs"]
+#[path = "../tests/it/simulation/mod.rs"]
 mod simulation;
 
 use simulation::{NOISES, RULES, score};

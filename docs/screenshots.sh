@@ -16,7 +16,7 @@ browse() {
   "$chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$profile" "$@" 2> "$profile/log"
 }
-page() { TRACEGATE_WIDE_PAGE="$1" cargo test --quiet --test report eight_ranks; }
+page() { TRACEGATE_WIDE_PAGE="$1" cargo test --quiet --test it eight_ranks; }
 # name, page, size, further options
 shot() {
   browse --window-size="$3" --screenshot="$PWD/docs/$1.png" "${@:4}" "file://$2"
@@ -42,7 +42,7 @@ fi
 
 month=$(mktemp -d)
 trap 'rm -rf "$profile" "$month"' EXIT
-TRACEGATE_MONTH="$month" cargo test --test month -- --ignored
+TRACEGATE_MONTH="$month" cargo test --test it month -- --ignored
 page "$month/wide.html"
 shot report-month "$month/report.html" 1200,1150
 shot report-month-dark "$month/report.html" 1200,1150 --blink-settings=preferredColorScheme=0

@@ -1,5 +1,5 @@
 //! The matrix of faults and detectors: which run each fault is played in, how that must end, and who must
-//! notice. The one table behind `--list-faults`, `tests/matrix.rs` and `docs/faults.md`.
+//! notice. The one table behind `--list-faults`, `tests/it/matrix.rs` and `docs/faults.md`.
 
 use clap::ValueEnum;
 
@@ -130,7 +130,7 @@ const HEAD: &str = "# Faults and who notices them
 The stand-in can play each of these faults (`tracegate run PROCEDURE --fault NAME`).
 This shows that the harness notices them. It shows nothing about vLLM.
 
-This page is made from the table in `src/standin/matrix.rs`, which `tests/matrix.rs` runs row by row: the exit code
+This page is made from the table in `src/standin/matrix.rs`, which `tests/it/matrix.rs` runs row by row: the exit code
 must be the one of the row, the detector must speak, and no check may fail that the row does not name.
 `tracegate standin --list-faults` prints the same table.
 

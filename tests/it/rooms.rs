@@ -1,0 +1,116 @@
+//! Data flows one way: each room may use the rooms named here and no others. What `ARCHITECTURE.md` says of rooms is
+//! held by this table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Room, and what it may use. Earlier rooms never use later ones.
+const MAY_USE: [(&str, &[&str]); 20] = [
+    ("text", &[]),
+    ("time", &[]),
+    ("panic", &[]),
+    ("stats", &[]),
+    ("reexec", &[]),
+    ("output", &["text"]),
+    // Reads files and knows nothing of servers, lanes or procedures.
+    ("trace", &["text", "time"]),
+    // Shares nothing with the reader of traces: the two must be able to disagree.
+    ("standin", &["output", "reexec"]),
+    ("lane", &["reexec", "standin", "text"]),
+    ("procedure", &["lane", "standin", "trace"]),
+    ("plan", &["lane", "procedure"]),
+    ("server", &["output", "plan", "procedure", "reexec", "text"]),
+    ("client", &["plan", "procedure", "server", "text", "time"]),
+    ("run", &["client", "lane", "plan", "procedure", "server", "standin", "text", "time", "trace"]),
+    ("check", &["client", "plan", "procedure", "run", "time", "trace"]),
+    ("snapshot", &["check", "lane", "panic", "plan", "procedure", "run", "text", "trace"]),
+    ("history", &["check", "client", "lane", "plan", "run", "snapshot", "stats", "text", "time"]),
+    (
+        "report",
+        &[
+            "check", "client", "history", "lane", "plan", "run", "snapshot", "standin", "stats", "text",
+            "time", "trace",
+        ],
+    ),
+    ("job", &["check", "lane", "plan", "procedure", "report", "run", "snapshot", "standin"]),
+    (
+        "cli",
+        &[
+            "check",
+            "history",
+            "job",
+            "lane",
+            "output",
+            "plan",
+            "procedure",
+            "reexec",
+            "report",
+            "run",
+            "server",
+            "snapshot",
+            "standin",
+            "text",
+            "trace",
+        ],
+    ),
+];
+
+/// What other crates call uses everything.
+const LAST: &str = "harness";
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Rooms named by `crate::ROOM` in the code of a file, its tests and comments left out.
+fn uses(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut rooms = BTreeSet::new();
+    for line in lines {
+        for part in line.split("crate::").skip(1) {
+            rooms.insert(part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect());
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_use_earlier_rooms_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let allowed: BTreeMap<&str, &[&str]> = MAY_USE.into_iter().collect();
+    let mut wrong = Vec::new();
+    for file in sources(&root) {
+        let inside = file.strip_prefix(&root).unwrap();
+        let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["lib", "bin", LAST].contains(&room.as_str()) {
+            continue;
+        }
+        let Some(may) = allowed.get(room.as_str()) else {
+            wrong.push(format!("{room}: a room without a line in MAY_USE"));
+            continue;
+        };
+        for used in uses(&std::fs::read_to_string(&file).unwrap()) {
+            if used != room && !may.contains(&used.as_str()) {
+                wrong.push(format!("{} uses {used}", inside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // The table itself has no way back.
+    for (place, (room, may)) in MAY_USE.iter().enumerate() {
+        for used in *may {
+            let before = MAY_USE[..place].iter().any(|(earlier, _)| earlier == used);
+            assert!(before, "{room} may not use {used}, which comes later or is no room");
+        }
+    }
+}
