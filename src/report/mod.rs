@@ -1,9 +1,9 @@
 //! Results for people: text tables, Markdown, the page, and what continuous integration shows. Decides nothing.
 
 pub(crate) mod annotations;
+mod grid;
 mod headline;
 pub(crate) mod junit;
-mod markdown;
 pub(crate) mod nights;
 mod operators;
 pub(crate) mod page;
@@ -11,5 +11,6 @@ mod page_data;
 pub(crate) mod perfetto;
 pub(crate) mod summary;
 pub(crate) mod table;
+mod traces;
 
-pub(crate) use markdown::inspect_markdown;
+pub(crate) use traces::markdown as inspect_markdown;

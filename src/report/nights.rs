@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::grid::{Cell, Grid, cell, numbers, words};
 use crate::history::{
     Absent, Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts,
 };
@@ -184,50 +185,42 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
     for absent in &verdicts.absent {
         text += &format!("- **absent**: {}\n", cell(&absence(absent)));
     }
-    text += "\n| lane | procedure | machine class | state | metric | before | tonight | change | detectable | p (Holm) |\n| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
-    for series in by_urgency(verdicts) {
-        let key = &series.key;
-        let front =
-            format!("| {} | {} | {} |", cell(&key.lane), cell(&key.procedure), cell(&key.machine_class));
-        if series.metrics.is_empty() {
-            text += &format!("{front} {} | | | | | | |\n", series.state.name());
-        }
-        for metric in &series.metrics {
-            let change = if metric.judged.before > 0.0 {
-                100.0 * (metric.judged.after / metric.judged.before - 1.0)
-            } else {
-                0.0
-            };
-            text += &format!(
-                "{front} {} | {} | {} | {} | {change:+.1} % | {:.1} % | {:.4} |\n",
-                metric.judged.state.name(),
-                cell(&metric.name),
-                amount(metric.judged.before, &metric.unit),
-                amount(metric.tonight, &metric.unit),
-                100.0 * metric.judged.least_change,
-                metric.judged.p_holm
-            );
-        }
-    }
     text.push('\n');
-    text
+    text + &grid(verdicts).markdown()
 }
 
-/// Text that stays inside its cell and is no markup.
-pub(crate) fn cell(text: &str) -> String {
-    let mut out = String::new();
-    for c in crate::text::inert(text, 300).chars() {
-        match c {
-            '\n' | '\t' => out.push(' '),
-            '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '\\' | '#' | '!' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '&' => out.push_str("&amp;"),
-            _ => out.push(c),
+/// What was judged, a row for each metric, the most urgent series first.
+pub(crate) fn grid(verdicts: &Verdicts) -> Grid {
+    let names = ["lane", "procedure", "machine class", "state", "metric"].map(words);
+    let values = ["before", "tonight", "change", "detectable", "p (Holm)"].map(numbers);
+    let mut grid = Grid::new(names.into_iter().chain(values));
+    for series in by_urgency(verdicts) {
+        let key = &series.key;
+        let front = [&key.lane, &key.procedure, &key.machine_class].map(|name| Cell::from(name.as_str()));
+        if series.metrics.is_empty() {
+            grid.row(front.iter().cloned().chain([series.state.name().into()]));
+        }
+        for metric in &series.metrics {
+            let judged = &metric.judged;
+            let state = match judged.state {
+                State::Regressed => Cell::strong(judged.state.name()),
+                state => state.name().into(),
+            };
+            let mut cells = vec![state, metric.name.as_str().into()];
+            // Without a baseline there is nothing to compare tonight with.
+            let compared = judged.before > 0.0;
+            let shown = |text: String| if compared { Cell::from(text) } else { Cell::from("") };
+            cells.extend([
+                shown(amount(judged.before, &metric.unit)),
+                amount(metric.tonight, &metric.unit).into(),
+                shown(format!("{:+.1} %", 100.0 * (judged.after / judged.before - 1.0))),
+                shown(format!("{:.1} %", 100.0 * judged.least_change)),
+                shown(format!("{:.4}", judged.p_holm)),
+            ]);
+            grid.row(front.iter().cloned().chain(cells));
         }
     }
-    out.replace("\\<", "&lt;").replace("\\>", "&gt;")
+    grid
 }
 
 /// The nights of every series, one table each.
@@ -248,15 +241,13 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
             if !metric.dated.is_empty() {
                 text += &format!("    changed on: {}\n", metric.dated.join(", "));
             }
+            let mut grid = Grid::new([words("night"), numbers("median"), numbers("repetitions"), words("")]);
             for point in &metric.points {
-                let state = point.state.map_or("", State::name);
-                text += &format!(
-                    "    {}  {:>10}  {}  {state}\n",
-                    point.night,
-                    amount(point.median, &metric.unit),
-                    counted(point.values.len(), "repetition")
-                );
+                let state = point.state.map_or("", State::name).to_owned();
+                let median = amount(point.median, &metric.unit);
+                grid.row([point.night.clone(), median, point.values.len().to_string(), state]);
             }
+            text += &grid.text().lines().map(|line| format!("   {line}\n")).collect::<String>();
         }
     }
     text

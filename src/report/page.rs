@@ -4,9 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::grid::Grid;
 use super::headline::headline;
+use super::nights;
 use super::operators::{OperatorsData, operators};
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
+use super::summary;
 use crate::check::Decided;
 use crate::client::Ledger;
 use crate::history::{SeriesView, Verdicts};
@@ -194,11 +197,25 @@ pub(crate) fn page(
         ("{{STATE}}", headline.state.to_owned()),
         ("{{WORD}}", markup(headline.word)),
         ("{{HEADLINES}}", lines),
+        ("{{TABLES}}", tables(runs, night)),
         ("{{MADE}}", markup(&made)),
         ("{{DATA}}", json),
         ("{{SCRIPT}}", SCRIPTS.join("\n")),
     ];
     Ok(fill(HTML, &parts))
+}
+
+/// What a reader without scripts has beside the headline: the runs, and the night with its numbers.
+fn tables(runs: &[Reported], night: Option<&Verdicts>) -> String {
+    let section = |title: &str, grid: Grid| {
+        if grid.is_empty() {
+            return String::new();
+        }
+        format!("<section><h2>{}</h2>{}</section>", markup(title), grid.html())
+    };
+    let night = night.map(|night| section(&format!("Night {}", night.night), nights::grid(night)));
+    let runs = if runs.len() > 1 { section("Runs", summary::grid(runs)) } else { String::new() };
+    night.unwrap_or_default() + &runs
 }
 
 fn title(runs: &[Reported], night: Option<&Verdicts>) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::operators::OperatorsData;
-use super::table::totals;
+use super::traces::totals;
 use crate::check::Check;
 use crate::history::{SeriesView, client_times};
 use crate::run::Phase;

@@ -126,6 +126,15 @@ fn a_planted_regression_is_named_dated_and_exit_code_4() {
     assert_eq!(verdict["rerun"], true);
     let markdown = history(&file, &["verdict", "--format", "markdown"]);
     assert!(markdown.out.starts_with("## Night 2026-10-23: regressed\n"), "{}", markdown.out);
+    // One table: what Markdown shows, the page shows without its script.
+    let page = directory.path().join("page.html");
+    let output = tracegate().args(["report", "--history"]).arg(&file).arg("-o").arg(&page).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = std::fs::read_to_string(page).unwrap();
+    let row = markdown.out.lines().find(|line| line.contains("**regressed**")).unwrap();
+    for cell in row.split(" | ").skip(4).map(|cell| cell.trim_end_matches(" |").replace("\\_", "_")) {
+        assert!(page.contains(&format!(">{cell}</td>")), "{cell}\n{row}");
+    }
     assert_eq!(history(&file, &["verdict", "--night", "2025-12-24"]).code, 2, "before the first night");
     assert_eq!(history(&file, &["verdict", "--night", "2026-12-24x"]).code, 2);
 }

@@ -206,6 +206,11 @@ fn junit_cases_have_the_same_names_in_every_run_and_say_when_and_how_long() {
     assert!(case.contains(&stamp) && case.contains(&time), "{stamp} {time}\n{case}");
     let suites: Vec<&str> = one.lines().filter(|line| line.contains("<testsuite")).collect();
     assert!(suites.iter().all(|suite| suite.contains(&stamp) && suite.contains(&time)), "{suites:?}");
+    // Several runs are a table on the page, without its script.
+    let page = html(directory.path(), &[&first, &second]);
+    let row =
+        "<td>async_single_request-2</td><td><strong>FAIL</strong></td><td>order, ledger, gaps, snapshot</td>";
+    assert!(page.contains("<h2>Runs</h2>") && page.contains(row), "{row}");
     // Repetitions are one case, and the failed one is not hidden behind the one that passed.
     let (_, both, _) = report(&["--format", "junit"], &[&first, &second]);
     assert_eq!(names(&both), names(&one));
