@@ -136,7 +136,7 @@ impl HistoryVerb {
     }
 }
 
-/// Reads a history and says which lines were passed over.
+/// Reads a history and warns of the lines that were skipped.
 fn read(path: &Path) -> Result<History, HistoryError> {
     let history = History::read(path)?;
     for line in nights::damage_text(path, &history.damage) {
@@ -180,7 +180,7 @@ impl Record {
         }
         if recorded.known > 0 {
             crate::output::line(format_args!(
-                "{} of {} runs were recorded before and are left out",
+                "{} of {} runs are in the history already",
                 recorded.known,
                 self.directories.len()
             ));

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::error::HistoryError;
 use super::file::{History, append};
 use super::identity::{configuration, hash};
-use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, check_night};
+use super::record::{Direction, EpochRecord, NightRecord, SCHEMA, Samples, Structural, check_night};
 use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
 use crate::plan::Plan;
@@ -19,57 +19,44 @@ use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// The night of all of them, `YYYY-MM-DD`, instead of the date (UTC) on which each began.
-    pub night: Option<String>,
+    pub(crate) night: Option<String>,
     /// The machine class, such as a runner's label.
-    pub machine_class: Option<String>,
+    pub(crate) machine_class: Option<String>,
     /// Further versions and commits as installed.
-    pub sw: BTreeMap<String, String>,
-}
-
-/// A record and the directories it came from.
-#[derive(Clone, Debug)]
-pub struct Night {
-    /// The record.
-    pub record: NightRecord,
-    /// The repetitions.
-    pub directories: Vec<PathBuf>,
-}
-
-/// Measures run directories. Those of one procedure, lane, machine class and configuration that began on
-/// one date are the repetitions of one night.
-///
-/// # Errors
-/// A path that is no run directory, or whose plan cannot be read. A run that ended in an
-/// infrastructure error is none: it is in the record.
-pub fn measure(directories: &[PathBuf], overrides: &Overrides) -> Result<Vec<Night>, HistoryError> {
-    measure_new(directories, overrides, &History::default()).map(|(nights, _)| nights)
+    pub(crate) sw: BTreeMap<String, String>,
 }
 
 /// What recording did.
 #[derive(Clone, Debug, Default)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// The lines that were appended.
-    pub nights: Vec<NightRecord>,
+    pub(crate) nights: Vec<NightRecord>,
     /// Repetitions that were in the history already.
-    pub known: usize,
+    pub(crate) known: usize,
 }
 
-/// Measures run directories and appends a line for each procedure. Repetitions that are in the file
-/// already are left out, so that recording again after an interruption is safe.
+/// Measures run directories and appends a line for each procedure, lane, machine class, configuration and
+/// night. Repetitions that are in the file already are left out, so that recording again after an
+/// interruption is safe.
 ///
 /// # Errors
-/// As [`measure`], and when the file cannot be read or written.
-pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Result<Recorded, HistoryError> {
+/// A path is no run directory, or its plan or record cannot be read; the file cannot be read or written. A
+/// run that ended in an infrastructure error is none: it is in the record.
+pub(crate) fn record(
+    path: &Path,
+    directories: &[PathBuf],
+    overrides: &Overrides,
+) -> Result<Recorded, HistoryError> {
     let history = match History::read(path) {
         Ok(history) => history,
         Err(HistoryError::Absent { .. }) => History::default(),
         Err(error) => return Err(error),
     };
-    let (nights, known) = measure_new(directories, overrides, &history)?;
+    let (nights, known) = measure(directories, overrides, &history)?;
     let mut recorded = Recorded { nights: Vec::new(), known };
-    for Night { mut record, .. } in nights {
+    for mut record in nights {
         let covers = |epoch: &&EpochRecord| {
             epoch.covers(&record.lane, &record.procedure, &record.machine_class) && epoch.from <= record.night
         };
@@ -84,11 +71,11 @@ pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Re
     Ok(recorded)
 }
 
-fn measure_new(
+fn measure(
     directories: &[PathBuf],
     overrides: &Overrides,
     history: &History,
-) -> Result<(Vec<Night>, usize), HistoryError> {
+) -> Result<(Vec<NightRecord>, usize), HistoryError> {
     overrides.night.as_deref().map_or(Ok(()), check_night)?;
     let mut known = 0;
     let mut groups: BTreeMap<GroupKey, Vec<Repetition>> = BTreeMap::new();
@@ -131,7 +118,6 @@ struct GroupKey {
 
 /// One run directory.
 struct Repetition {
-    path: PathBuf,
     plan: Plan,
     run: RunRecord,
     decided: Result<Box<Decided>, String>,
@@ -141,7 +127,6 @@ impl Repetition {
     fn read(path: &Path) -> Result<Self, HistoryError> {
         let directory = RunDirectory::open(path)?;
         Ok(Self {
-            path: path.to_owned(),
             plan: directory.plan()?,
             run: directory.record()?,
             decided: judge(&directory, None).map(Box::new).map_err(|error| error.to_string()),
@@ -172,7 +157,7 @@ fn utc(at: Nanos) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
-fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
+fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides) -> NightRecord {
     repetitions.sort_by_key(Repetition::begun);
     let GroupKey { night, lane, procedure, machine_class, cfg_hash } = key;
     let begun: Vec<String> = repetitions.iter().map(|one| one.begun().as_ns().to_string()).collect();
@@ -192,7 +177,7 @@ fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides)
     };
     let snapshots: BTreeSet<String> =
         decided.iter().map(|decided| Snapshot::of_run(decided).core_text()).collect();
-    let record = NightRecord {
+    NightRecord {
         schema_version: SCHEMA,
         record: "night".to_owned(),
         run_id: hash(&format!("{lane} {procedure} {machine_class} {}", begun.join(" "))),
@@ -213,8 +198,7 @@ fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides)
         snapshot_hash: hash(&snapshots.into_iter().collect::<Vec<_>>().join("\n")),
         verdict: verdict.to_owned(),
         errors,
-    };
-    Night { record, directories: repetitions.into_iter().map(|one| one.path).collect() }
+    }
 }
 
 fn structural(decided: &[&Decided]) -> Structural {
@@ -236,11 +220,11 @@ fn structural(decided: &[&Decided]) -> Structural {
     }
 }
 
-fn metrics(decided: &[&Decided]) -> BTreeMap<String, Metric> {
+fn metrics(decided: &[&Decided]) -> BTreeMap<String, Samples> {
     let mut metrics = BTreeMap::new();
     for run in decided {
         for (name, value) in of_run(run) {
-            let new = || Metric { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
+            let new = || Samples { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
             metrics.entry(name).or_insert_with(new).values.push(value);
         }
     }

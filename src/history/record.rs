@@ -12,7 +12,7 @@ pub(super) const SCHEMA: u32 = 1;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub(crate) enum Line {
     /// The repetitions of one procedure in one night.
     Night(Box<NightRecord>),
     /// From here on the earlier nights are no baseline any more.
@@ -31,7 +31,7 @@ pub enum Direction {
 
 /// All values of one metric in one night, one a repetition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metric {
+pub struct Samples {
     /// `ns` for every time.
     pub unit: String,
     /// Which way is better.
@@ -40,7 +40,7 @@ pub struct Metric {
     pub values: Vec<f64>,
 }
 
-/// What the checks said of a night.
+/// The results of the checks in one night.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Structural {
     /// No check failed in any repetition.
@@ -87,7 +87,7 @@ pub struct NightRecord {
     /// Repetitions with a verdict.
     pub n_reps: u32,
     /// Metrics by name, such as `gap.decode_to_decode.p50`.
-    pub metrics: BTreeMap<String, Metric>,
+    pub metrics: BTreeMap<String, Samples>,
     /// The checks.
     pub structural: Structural,
     /// Hash of the repetitions' snapshot texts.
@@ -139,7 +139,7 @@ impl Line {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if head.schema_version > SCHEMA {
             return Err(format!(
@@ -150,7 +150,7 @@ impl Line {
         match head.record.as_ref() {
             "night" => serde_json::from_str(text).map(|night| Self::Night(Box::new(night))),
             "epoch" => serde_json::from_str(text).map(Self::Epoch),
-            other => return Err(format!("a record of the unknown kind {other:?}")),
+            other => return Err(format!("an unknown kind of record, {other:?}")),
         }
         .map_err(|error| error.to_string())
     }
@@ -165,7 +165,7 @@ impl EpochRecord {
     }
 }
 
-/// Refuses what is no night.
+/// Rejects anything but a night.
 ///
 /// # Errors
 /// The text is no date as `YYYY-MM-DD`.

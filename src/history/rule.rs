@@ -28,7 +28,7 @@ const OF_THREE: f64 = 0.67;
 /// What the rule finds for a metric, least urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum Trend {
     /// Nothing below.
     Ok,
     /// Better than the baseline, by the rule for `regressed` in the other direction.
@@ -41,7 +41,7 @@ pub enum State {
     Regressed,
 }
 
-impl State {
+impl Trend {
     /// The word in output.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -57,9 +57,9 @@ impl State {
 
 /// A metric in one night, with the numbers that decided.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Judged {
+pub struct Assessment {
     /// The result.
-    pub state: State,
+    pub state: Trend,
     /// Median of the baseline; 0 where there is none.
     pub before: f64,
     /// Median of the last three nights.
@@ -102,7 +102,7 @@ struct Walk<'a> {
     nights: Vec<usize>,
     /// The values of those nights.
     values: Vec<f64>,
-    /// Indices of the values that may stand in a baseline.
+    /// Indices of the values that may be part of a baseline.
     usable: Vec<usize>,
     confirmed: Option<Confirmed>,
     improved_since: Option<usize>,
@@ -113,13 +113,14 @@ struct Walk<'a> {
 /// The family of a night, over which p-values are corrected, is every metric that the night has and that
 /// ten nights in front of it have. No night depends on a later one.
 #[must_use]
-pub fn judge(family: &[(Direction, &[Option<f64>])]) -> Vec<Vec<Option<Judged>>> {
+pub fn assess(family: &[(Direction, &[Option<f64>])]) -> Vec<Vec<Option<Assessment>>> {
     let mut walks: Vec<Walk<'_>> =
         family.iter().map(|(direction, values)| Walk::new(*direction, values)).collect();
     let nights = family.iter().map(|(_, values)| values.len()).min().unwrap_or(0);
-    let mut judged: Vec<Vec<Option<Judged>>> = family.iter().map(|_| Vec::with_capacity(nights)).collect();
+    let mut judged: Vec<Vec<Option<Assessment>>> =
+        family.iter().map(|_| Vec::with_capacity(nights)).collect();
     for night in 0..nights {
-        let mut tonight: Vec<Option<Judged>> = walks.iter_mut().map(|walk| walk.measure(night)).collect();
+        let mut tonight: Vec<Option<Assessment>> = walks.iter_mut().map(|walk| walk.measure(night)).collect();
         test(&walks, &mut tonight);
         for ((walk, mut metric), judged) in walks.iter_mut().zip(tonight).zip(&mut judged) {
             if let Some(metric) = &mut metric {
@@ -133,8 +134,8 @@ pub fn judge(family: &[(Direction, &[Option<f64>])]) -> Vec<Vec<Option<Judged>>>
 
 /// Corrects over the family: what it needs, and the p-values where any metric has moved far enough for
 /// them to matter.
-fn test(walks: &[Walk<'_>], tonight: &mut [Option<Judged>]) {
-    let mut family: Vec<(&Walk<'_>, &mut Judged)> = walks
+fn test(walks: &[Walk<'_>], tonight: &mut [Option<Assessment>]) {
+    let mut family: Vec<(&Walk<'_>, &mut Assessment)> = walks
         .iter()
         .zip(tonight)
         .filter_map(|(walk, metric)| Some((walk, metric.as_mut()?)))
@@ -202,15 +203,15 @@ impl<'a> Walk<'a> {
         self.before(self.recent(), BASELINE)
     }
 
-    fn measure(&mut self, night: usize) -> Option<Judged> {
+    fn measure(&mut self, night: usize) -> Option<Assessment> {
         self.values.push(self.all[night]?);
         self.nights.push(night);
         let (baseline, recent) = (self.baseline(), &self.values[self.recent()..]);
         let before = median(&baseline).unwrap_or(0.0);
         let after = median(recent).unwrap_or(0.0);
         let noise = relative_noise(&self.before(self.recent(), NOISE_NIGHTS)).unwrap_or(0.0);
-        Some(Judged {
-            state: State::Ok,
+        Some(Assessment {
+            state: Trend::Ok,
             before,
             after,
             worse: self.worse(before, after),
@@ -238,11 +239,11 @@ impl<'a> Walk<'a> {
         mann_whitney(&self.values[self.recent()..], &self.baseline(), tail)
     }
 
-    fn conclude(&mut self, metric: &mut Judged) {
+    fn conclude(&mut self, metric: &mut Assessment) {
         if let Some(confirmed) = self.confirmed {
             let worse = self.worse(confirmed.before, metric.after);
             if worse >= confirmed.least_change {
-                metric.state = State::Regressed;
+                metric.state = Trend::Regressed;
                 metric.before = confirmed.before;
                 (metric.worse, metric.least_change) = (worse, confirmed.least_change);
                 (metric.p, metric.p_holm) = (confirmed.p, confirmed.p_holm);
@@ -254,14 +255,14 @@ impl<'a> Walk<'a> {
         metric.state = self.state(metric);
         let improved_since = self.improved_since.take();
         let since = match metric.state {
-            State::Regressed => Some(self.first_changed(metric)),
+            Trend::Regressed => Some(self.first_changed(metric)),
             // Further nights of one improvement have one date.
-            State::Improved => improved_since.or_else(|| Some(self.first_changed(metric))),
+            Trend::Improved => improved_since.or_else(|| Some(self.first_changed(metric))),
             _ => None,
         };
         metric.since = since.map(|index| self.nights[index]);
         match (metric.state, since) {
-            (State::Regressed, Some(since)) => {
+            (Trend::Regressed, Some(since)) => {
                 self.usable.retain(|index| *index < since);
                 self.confirmed = Some(Confirmed {
                     before: metric.before,
@@ -280,7 +281,7 @@ impl<'a> Walk<'a> {
 
     /// The first night of the change: of the three that confirmed it, or earlier where confirmation
     /// took longer. Half of what would be called a change tells the sides apart.
-    fn first_changed(&self, metric: &Judged) -> usize {
+    fn first_changed(&self, metric: &Assessment) -> usize {
         let turned = metric.worse.signum();
         let changed = |index: usize| {
             turned * self.worse(metric.before, self.values[index]) >= metric.least_change / 2.0
@@ -295,19 +296,19 @@ impl<'a> Walk<'a> {
         since
     }
 
-    fn state(&self, metric: &Judged) -> State {
+    fn state(&self, metric: &Assessment) -> Trend {
         if self.tonight() < LEAST_PRIOR {
-            return State::Insufficient;
+            return Trend::Insufficient;
         }
         if metric.p_holm <= ALPHA && metric.worse.abs() >= metric.least_change {
-            return if metric.worse > 0.0 { State::Regressed } else { State::Improved };
+            return if metric.worse > 0.0 { Trend::Regressed } else { Trend::Improved };
         }
         // A test that could not have rejected has accepted nothing.
         if metric.nights < metric.needed {
-            return State::Insufficient;
+            return Trend::Insufficient;
         }
         let prior = median(&self.before(self.tonight(), BASELINE)).unwrap_or(0.0);
         let alone = self.worse(prior, self.values[self.tonight()]);
-        if alone > LEAST_SUSPECT.max(NOISES * metric.noise) { State::Suspect } else { State::Ok }
+        if alone > LEAST_SUSPECT.max(NOISES * metric.noise) { Trend::Suspect } else { Trend::Ok }
     }
 }

@@ -26,40 +26,40 @@ pub struct Key {
 
 /// One night of a series.
 #[derive(Clone, Debug, Default)]
-pub struct FoldedNight {
+pub(crate) struct FoldedNight {
     /// `YYYY-MM-DD`.
-    pub night: String,
+    pub(crate) night: String,
     /// The epoch it belongs to, from 0.
-    pub epoch: usize,
+    pub(crate) epoch: usize,
     /// Records it was put together from: more than one after a rerun.
-    pub records: usize,
+    pub(crate) records: usize,
     /// Repetitions with a verdict.
-    pub n_reps: u32,
+    pub(crate) n_reps: u32,
     /// All values of each metric.
-    pub values: BTreeMap<String, Vec<f64>>,
+    pub(crate) values: BTreeMap<String, Vec<f64>>,
     /// Failed checks, each with what was seen.
-    pub failures: BTreeSet<String>,
+    pub(crate) failures: BTreeSet<String>,
     /// Infrastructure errors.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
     /// Versions and commits.
-    pub sw: BTreeMap<String, String>,
+    pub(crate) sw: BTreeMap<String, String>,
     /// The machine.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// Hash of the snapshot texts, of the last record.
-    pub snapshot_hash: String,
+    pub(crate) snapshot_hash: String,
 }
 
 /// All nights of one key.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// The key.
-    pub key: Key,
+    pub(crate) key: Key,
     /// In order of night.
-    pub nights: Vec<FoldedNight>,
+    pub(crate) nights: Vec<FoldedNight>,
     /// Epochs that cover the series, in order of their first night.
-    pub epochs: Vec<EpochRecord>,
+    pub(crate) epochs: Vec<EpochRecord>,
     /// Which way of each metric is better, and its unit.
-    pub metrics: BTreeMap<String, (Direction, String)>,
+    pub(crate) metrics: BTreeMap<String, (Direction, String)>,
 }
 
 impl Series {
@@ -70,7 +70,7 @@ impl Series {
 
     /// The nights of the newest epoch that has any.
     #[must_use]
-    pub fn current(&self) -> &[FoldedNight] {
+    pub(crate) fn current(&self) -> &[FoldedNight] {
         let Some(last) = self.nights.last() else { return &[] };
         let begin = self.nights.iter().position(|night| night.epoch == last.epoch).unwrap_or(0);
         &self.nights[begin..]
@@ -80,7 +80,7 @@ impl Series {
 impl FoldedNight {
     /// The night's value of a metric.
     #[must_use]
-    pub fn value(&self, metric: &str) -> Option<f64> {
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
         median(self.values.get(metric)?)
     }
 
@@ -92,7 +92,7 @@ impl FoldedNight {
 
 /// Sorts records into series. The order of the lines does not matter.
 #[must_use]
-pub fn fold(history: &History) -> Vec<Series> {
+pub(crate) fn fold(history: &History) -> Vec<Series> {
     let mut groups: BTreeMap<Key, Vec<&NightRecord>> = BTreeMap::new();
     for night in &history.nights {
         let key = Key {

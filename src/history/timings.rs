@@ -1,7 +1,7 @@
 //! The one place that puts nights to the rule: verdict, page and `history show` read what it finds.
 
 use super::record::Direction;
-use super::rule::{Judged, judge};
+use super::rule::{Assessment, assess};
 use super::series::{FoldedNight, Series};
 
 /// The metrics that decide. Others are recorded and shown: client times are taken under the
@@ -12,10 +12,10 @@ pub(super) const JUDGED: [&str; 4] =
 
 /// Judges the nights of one epoch: one entry for each judged metric that the series has, with one place
 /// for each night, empty where the night has no timing of it.
-pub(super) fn judge_nights(
+pub(super) fn assess_nights(
     series: &Series,
     nights: &[FoldedNight],
-) -> Vec<(&'static str, Vec<Option<Judged>>)> {
+) -> Vec<(&'static str, Vec<Option<Assessment>>)> {
     let metrics: Vec<(&'static str, Direction, Vec<Option<f64>>)> = JUDGED
         .into_iter()
         .filter_map(|name| {
@@ -25,6 +25,6 @@ pub(super) fn judge_nights(
         .collect();
     let family: Vec<(Direction, &[Option<f64>])> =
         metrics.iter().map(|(_, direction, values)| (*direction, values.as_slice())).collect();
-    let judged = judge(&family);
+    let judged = assess(&family);
     metrics.iter().map(|(name, ..)| *name).zip(judged).collect()
 }

@@ -6,9 +6,9 @@ use super::absent::{Absent, absent};
 use super::file::History;
 use super::installed::{Change, installed_changes};
 use super::record::Direction;
-use super::rule::{Judged, State};
+use super::rule::{Assessment, Trend};
 use super::series::{FoldedNight, Key, Series, fold};
-use super::timings::judge_nights;
+use super::timings::assess_nights;
 
 /// The state of a series, or of a night, least urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -62,7 +62,7 @@ pub struct MetricVerdict {
     pub tonight: f64,
     /// The result, with the numbers that decided.
     #[serde(flatten)]
-    pub judged: Judged,
+    pub assessment: Assessment,
     /// First night of the change, of a regression or an improvement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
@@ -119,7 +119,7 @@ impl Verdicts {
     /// True where something could not be judged: a procedure has no record, or a metric too few nights.
     #[must_use]
     pub fn undecided(&self) -> bool {
-        let insufficient = |metric: &MetricVerdict| metric.judged.state == State::Insufficient;
+        let insufficient = |metric: &MetricVerdict| metric.assessment.state == Trend::Insufficient;
         !self.absent.is_empty() || self.series.iter().any(|series| series.metrics.iter().any(insufficient))
     }
 }
@@ -153,18 +153,18 @@ fn of_series(series: &Series, past: &[Series]) -> SeriesVerdict {
     let (metrics, mut notes) = timings(series, nights, &tonight);
     let mut failures: Vec<String> = tonight.failures.iter().cloned().collect();
     failures.extend(tonight.errors.iter().map(|error| format!("infrastructure error: {error}")));
-    let timing = metrics.iter().map(|metric| metric.judged.state).max();
+    let timing = metrics.iter().map(|metric| metric.assessment.state).max();
     let state = if tonight.n_reps == 0 {
         Overall::Infrastructure
     } else if !tonight.failures.is_empty() {
         Overall::Failed
     } else {
         match timing {
-            Some(State::Regressed) => Overall::Regressed,
-            Some(State::Suspect) => Overall::Suspect,
-            Some(State::Insufficient) => Overall::Insufficient,
-            Some(State::Improved) => Overall::Improved,
-            Some(State::Ok) | None => Overall::Ok,
+            Some(Trend::Regressed) => Overall::Regressed,
+            Some(Trend::Suspect) => Overall::Suspect,
+            Some(Trend::Insufficient) => Overall::Insufficient,
+            Some(Trend::Improved) => Overall::Improved,
+            Some(Trend::Ok) | None => Overall::Ok,
         }
     };
     if metrics.is_empty() && state == Overall::Ok {
@@ -221,7 +221,7 @@ fn timings(
         return (Vec::new(), Vec::new());
     }
     let (mut metrics, mut notes) = (Vec::new(), Vec::new());
-    for (name, judged) in judge_nights(series, nights) {
+    for (name, judged) in assess_nights(series, nights) {
         let before = nights.iter().filter(|night| night.values.contains_key(name)).count();
         if let Some(metric) = judged.into_iter().next_back().flatten() {
             metrics.extend(describe(series, name, metric, nights));
@@ -234,7 +234,12 @@ fn timings(
     (metrics, notes)
 }
 
-fn describe(series: &Series, name: &str, judged: Judged, nights: &[FoldedNight]) -> Option<MetricVerdict> {
+fn describe(
+    series: &Series,
+    name: &str,
+    judged: Assessment,
+    nights: &[FoldedNight],
+) -> Option<MetricVerdict> {
     let (dir, unit) = series.metrics.get(name)?.clone();
     let tonight = nights.last()?.timing(name)?;
     let first = judged.since.and_then(|first| Some((first, nights.get(first)?)));
@@ -250,6 +255,6 @@ fn describe(series: &Series, name: &str, judged: Judged, nights: &[FoldedNight])
         tonight,
         since: first.map(|(_, night)| night.night.clone()),
         changed: changed.unwrap_or_default(),
-        judged,
+        assessment: judged,
     })
 }

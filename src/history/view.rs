@@ -6,89 +6,89 @@ use serde::Serialize;
 
 use super::file::History;
 use super::record::Direction;
-use super::rule::{Judged, State};
+use super::rule::{Assessment, Trend};
 use super::series::{Key, Series, fold};
-use super::timings::{JUDGED, judge_nights};
+use super::timings::{JUDGED, assess_nights};
 
 /// One night of one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Point {
+pub(crate) struct Point {
     /// `YYYY-MM-DD`.
-    pub night: String,
+    pub(crate) night: String,
     /// The epoch.
-    pub epoch: usize,
+    pub(crate) epoch: usize,
     /// Median of the repetitions.
-    pub median: f64,
+    pub(crate) median: f64,
     /// All repetitions.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// The verdict of that night; absent where the metric or the night is not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
+    pub(crate) state: Option<Trend>,
 }
 
 /// Where a night may lie without being called a change.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Band {
+pub(crate) struct Band {
     /// Median of the baseline.
-    pub centre: f64,
+    pub(crate) centre: f64,
     /// Lower edge.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Upper edge.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// One metric of a series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MetricView {
+pub(crate) struct MetricView {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its unit.
-    pub unit: String,
+    pub(crate) unit: String,
     /// Which way is better.
-    pub dir: Direction,
+    pub(crate) dir: Direction,
     /// In order of night.
-    pub points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
     /// First nights of the regressions and improvements among these points.
-    pub dated: Vec<String>,
+    pub(crate) dated: Vec<String>,
     /// The band of the newest night.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub band: Option<Band>,
+    pub(crate) band: Option<Band>,
 }
 
 /// The begin of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EpochView {
+pub(crate) struct EpochView {
     /// First night.
-    pub from: String,
+    pub(crate) from: String,
     /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Where it was discussed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
+    pub(crate) link: Option<String>,
 }
 
 /// One series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SeriesView {
+pub(crate) struct SeriesView {
     /// What is compared.
     #[serde(flatten)]
-    pub key: Key,
+    pub(crate) key: Key,
     /// Epochs in order.
-    pub epochs: Vec<EpochView>,
-    /// Judged metrics first.
-    pub metrics: Vec<MetricView>,
+    pub(crate) epochs: Vec<EpochView>,
+    /// Assessment metrics first.
+    pub(crate) metrics: Vec<MetricView>,
 }
 
 /// Every series, with at most `last` nights each.
 #[must_use]
-pub fn views(history: &History, last: usize) -> Vec<SeriesView> {
+pub(crate) fn views(history: &History, last: usize) -> Vec<SeriesView> {
     fold(history).iter().map(|series| view(series, last)).collect()
 }
 
 fn view(series: &Series, last: usize) -> SeriesView {
     let judged = JUDGED.iter().copied().filter(|name| series.metrics.contains_key(*name));
     let others = series.metrics.keys().map(String::as_str).filter(|name| !JUDGED.contains(name));
-    let nights = judged_nights(series);
+    let nights = assessed_nights(series);
     let metrics = judged.chain(others).map(|name| metric(series, name, &nights, last)).collect();
     let epochs = series
         .epochs
@@ -103,13 +103,13 @@ fn view(series: &Series, last: usize) -> SeriesView {
 }
 
 /// Every judged metric with one place for each night of the series.
-type JudgedNights = BTreeMap<&'static str, Vec<Option<Judged>>>;
+type AssessedNights = BTreeMap<&'static str, Vec<Option<Assessment>>>;
 
-fn judged_nights(series: &Series) -> JudgedNights {
-    let mut all = JudgedNights::new();
+fn assessed_nights(series: &Series) -> AssessedNights {
+    let mut all = AssessedNights::new();
     for epoch in series.nights.chunk_by(|a, b| a.epoch == b.epoch) {
         let begin = all.values().next().map_or(0, Vec::len);
-        for (name, mut judged) in judge_nights(series, epoch) {
+        for (name, mut judged) in assess_nights(series, epoch) {
             for metric in judged.iter_mut().flatten() {
                 metric.since = metric.since.map(|index| begin + index);
             }
@@ -119,7 +119,7 @@ fn judged_nights(series: &Series) -> JudgedNights {
     all
 }
 
-fn metric(series: &Series, name: &str, judged: &JudgedNights, last: usize) -> MetricView {
+fn metric(series: &Series, name: &str, judged: &AssessedNights, last: usize) -> MetricView {
     let (dir, unit) = series.metrics[name].clone();
     let nothing = Vec::new();
     let judged = judged.get(name).unwrap_or(&nothing);

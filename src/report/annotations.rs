@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::nights::{absence, sentence};
 use super::page::Reported;
-use crate::history::{State, Verdicts};
+use crate::history::{Trend, Verdicts};
 use crate::snapshot::describe;
 
 /// Annotations made at most; one more says how many were not.
@@ -39,7 +39,7 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
         let name = format!("{}/{}", series.key.lane, series.key.procedure);
         let file = snapshots.join(&series.key.lane).join(format!("{}.snap", series.key.procedure));
         let at = file.is_file().then_some((file.as_path(), 1));
-        let regressed = series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed);
+        let regressed = series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Regressed);
         all.extend(regressed.map(|metric| (3, line(at, &format!("{name}: regressed"), &sentence(metric)))));
     }
     let absent = night.map(|night| night.absent.as_slice()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::nights;
 use super::page::Reported;
-use crate::history::{MetricVerdict, Overall, SeriesVerdict, State, Verdicts};
+use crate::history::{MetricVerdict, Overall, SeriesVerdict, Trend, Verdicts};
 
 /// The word on top, its colour, and the lines below it.
 pub(crate) struct Headline {
@@ -47,11 +47,11 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
     let failures = series.failures.iter();
     let mut lines: Vec<String> =
         failures.map(|failure| format!("{name}, night {}: {failure}", series.night)).collect();
-    let said = series.metrics.iter().filter_map(of_metric);
-    lines.extend(said.map(|said| format!("{name}: {said}")));
-    let unjudged = series.metrics.iter().filter(|metric| metric.judged.state == State::Insufficient);
-    let (nights, needed) =
-        unjudged.fold((0, 0), |most, one| (one.judged.nights.max(most.0), one.judged.needed.max(most.1)));
+    let moved = series.metrics.iter().filter_map(of_metric);
+    lines.extend(moved.map(|sentence| format!("{name}: {sentence}")));
+    let unjudged = series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Insufficient);
+    let (nights, needed) = unjudged
+        .fold((0, 0), |most, one| (one.assessment.nights.max(most.0), one.assessment.needed.max(most.1)));
     if needed > 0 {
         lines.push(format!("{name}: too few nights to judge every timing ({nights} of {needed})"));
     }
@@ -59,14 +59,14 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
 }
 
 fn of_metric(metric: &MetricVerdict) -> Option<String> {
-    match metric.judged.state {
-        State::Regressed | State::Improved => Some(nights::sentence(metric)),
-        State::Suspect => Some(format!(
+    match metric.assessment.state {
+        Trend::Regressed | Trend::Improved => Some(nights::sentence(metric)),
+        Trend::Suspect => Some(format!(
             "{} is suspect tonight: {} after {}",
             nights::title(&metric.name),
             nights::amount(metric.tonight, &metric.unit),
-            nights::amount(metric.judged.before, &metric.unit)
+            nights::amount(metric.assessment.before, &metric.unit)
         )),
-        State::Insufficient | State::Ok => None,
+        Trend::Insufficient | Trend::Ok => None,
     }
 }

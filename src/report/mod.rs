@@ -1,11 +1,12 @@
 //! Results for people: text tables, Markdown, the page, and what continuous integration shows. Decides nothing.
 
 pub(crate) mod annotations;
+mod counts;
 mod grid;
 mod headline;
 pub(crate) mod junit;
 pub(crate) mod nights;
-mod operators;
+
 pub(crate) mod page;
 mod page_data;
 pub(crate) mod perfetto;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::grid::{Cell, Grid, cell, numbers, words};
 use crate::history::{
-    Absent, Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts,
+    Absent, Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, Trend, Verdicts,
 };
 use crate::time::Nanos;
 
@@ -21,8 +21,8 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
 /// `the decode to decode gap (p50) grew by 12.0 % on 2026-10-20`.
 pub(crate) fn sentence(metric: &MetricVerdict) -> String {
     let change = match metric.dir {
-        Direction::Lower => metric.judged.worse,
-        Direction::Higher => -metric.judged.worse,
+        Direction::Lower => metric.assessment.worse,
+        Direction::Higher => -metric.assessment.worse,
     };
     let verb = if change >= 0.0 { "grew" } else { "shrank" };
     let on = metric.since.as_ref().map_or_else(String::new, |night| format!(" on {night}"));
@@ -103,39 +103,39 @@ fn series_text(series: &SeriesVerdict) -> String {
 
 fn metric_text(metric: &MetricVerdict) -> String {
     let shown = |value| amount(value, &metric.unit);
-    let mut text = format!("  {:<12} {}", metric.judged.state.name(), metric.name);
-    match metric.judged.state {
-        State::Insufficient => {
-            let before = metric.judged.before;
+    let mut text = format!("  {:<12} {}", metric.assessment.state.name(), metric.name);
+    match metric.assessment.state {
+        Trend::Insufficient => {
+            let before = metric.assessment.before;
             let before = if before > 0.0 { format!(", before {}", shown(before)) } else { String::new() };
             text += &format!(
                 ": tonight {}{before}; {} of the {} nights that a verdict needs\n",
                 shown(metric.tonight),
-                metric.judged.nights,
-                metric.judged.needed
+                metric.assessment.nights,
+                metric.assessment.needed
             );
         }
-        State::Ok | State::Suspect => {
+        Trend::Ok | Trend::Suspect => {
             text += &format!(
                 ": tonight {}, before {}; detectable from {:.1} %, noise {:.1} %\n",
                 shown(metric.tonight),
-                shown(metric.judged.before),
-                100.0 * metric.judged.least_change,
-                100.0 * metric.judged.noise
+                shown(metric.assessment.before),
+                100.0 * metric.assessment.least_change,
+                100.0 * metric.assessment.noise
             );
         }
-        State::Regressed | State::Improved => {
+        Trend::Regressed | Trend::Improved => {
             text += &format!(
                 ": {}\n{:15}{} -> {}, tonight {}; p {:.4}, after Holm {:.4}; detectable from {:.1} %, noise {:.1} %\n",
                 sentence(metric),
                 "",
-                shown(metric.judged.before),
-                shown(metric.judged.after),
+                shown(metric.assessment.before),
+                shown(metric.assessment.after),
                 shown(metric.tonight),
-                metric.judged.p,
-                metric.judged.p_holm,
-                100.0 * metric.judged.least_change,
-                100.0 * metric.judged.noise
+                metric.assessment.p,
+                metric.assessment.p_holm,
+                100.0 * metric.assessment.least_change,
+                100.0 * metric.assessment.noise
             );
         }
     }
@@ -154,7 +154,7 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
         text += "The lane standin is an imitation: its results prove the harness, never vLLM.\n\n";
     }
     for series in by_urgency(verdicts) {
-        for metric in series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed) {
+        for metric in series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Regressed) {
             text += &format!(
                 "- **{}/{}**: {}",
                 cell(&series.key.lane),
@@ -201,9 +201,9 @@ pub(crate) fn grid(verdicts: &Verdicts) -> Grid {
             grid.row(front.iter().cloned().chain([series.state.name().into()]));
         }
         for metric in &series.metrics {
-            let judged = &metric.judged;
+            let judged = &metric.assessment;
             let state = match judged.state {
-                State::Regressed => Cell::strong(judged.state.name()),
+                Trend::Regressed => Cell::strong(judged.state.name()),
                 state => state.name().into(),
             };
             let mut cells = vec![state, metric.name.as_str().into()];
@@ -243,7 +243,7 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
             }
             let mut grid = Grid::new([words("night"), numbers("median"), numbers("repetitions"), words("")]);
             for point in &metric.points {
-                let state = point.state.map_or("", State::name).to_owned();
+                let state = point.state.map_or("", Trend::name).to_owned();
                 let median = amount(point.median, &metric.unit);
                 grid.row([point.night.clone(), median, point.values.len().to_string(), state]);
             }
@@ -253,10 +253,10 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
     text
 }
 
-/// Lines of a history that were passed over, for standard error.
+/// A warning for each line of a history that was skipped.
 pub(crate) fn damage_text(path: &Path, damage: &[Damage]) -> Vec<String> {
     damage
         .iter()
-        .map(|one| format!("warning: {} line {} was passed over: {}", path.display(), one.line, one.reason))
+        .map(|one| format!("warning: {} line {} was skipped: {}", path.display(), one.line, one.reason))
         .collect()
 }

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::counts::{OperatorsData, operators};
 use super::grid::Grid;
 use super::headline::headline;
 use super::nights;
-use super::operators::{OperatorsData, operators};
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
 use super::summary;
 use crate::check::Decided;

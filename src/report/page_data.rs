@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::operators::OperatorsData;
+use super::counts::OperatorsData;
 use super::traces::totals;
 use crate::check::Check;
 use crate::history::{SeriesView, client_times};

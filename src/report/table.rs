@@ -74,8 +74,7 @@ pub(crate) fn ranks(workers: &[&Trace]) -> Option<String> {
 pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
     let mut text = String::new();
     for gap in gaps {
-        text +=
-            &format!("gap of {} in front of step {} ({} to {})\n", gap.gap_ns, gap.step, gap.from, gap.to);
+        text += &format!("gap of {} before step {} ({} to {})\n", gap.gap_ns, gap.step, gap.from, gap.to);
         let share = |time: Nanos| 100.0 * time.as_ns() as f64 / gap.gap_ns.as_ns().max(1) as f64;
         for frame in gap.frames.iter().take(FRAMES) {
             let name = crate::text::inert(&frame.name, 100);

@@ -13,7 +13,7 @@ pub(crate) enum Tail {
 /// One-sided p: the share of all ways to choose the first sample from both together that lie at
 /// least as far. Exact with ties, because the ranks are those of the data.
 ///
-/// 1 when a sample is empty: nothing can be told then. Memory and time grow as the product of the
+/// 1 when a sample is empty, because nothing is known then. Memory and time grow as the product of the
 /// sizes and the square of their sum: meant for tens of values.
 #[must_use]
 pub(crate) fn mann_whitney(first: &[f64], second: &[f64], tail: Tail) -> f64 {

@@ -90,7 +90,7 @@ fn runs_of_one_procedure_are_repetitions_and_are_recorded_once() {
     let p50 = inspected["traces"][0]["gaps"]["decode_to_decode"]["p50_ns"].as_f64().unwrap();
     assert_eq!(record["metrics"]["gap.decode_to_decode.p50"]["values"][0].as_f64().unwrap(), p50);
     let again = history(&file, &arguments);
-    assert!(again.out.contains("4 of 4 runs were recorded before and are left out"), "{}", again.out);
+    assert!(again.out.contains("4 of 4 runs are in the history already"), "{}", again.out);
     assert_eq!(lines(&file).len(), 1);
 }
 
@@ -258,7 +258,7 @@ fn damage_is_named_by_line_and_the_rest_is_used() {
     std::fs::write(&file, some.join("\n")).unwrap();
     let said = history(&file, &["verdict"]);
     assert_eq!(said.code, 4, "{}{}", said.out, said.err);
-    assert!(said.err.contains("history.jsonl line 5 was passed over: EOF while parsing"), "{}", said.err);
+    assert!(said.err.contains("history.jsonl line 5 was skipped: EOF while parsing"), "{}", said.err);
     assert_eq!(said.err.lines().count(), 1, "{}", said.err);
     assert!(said.out.contains("(22 nights"), "{}", said.out);
 }

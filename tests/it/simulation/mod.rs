@@ -5,7 +5,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal};
-use tracegate::history::{Direction, Judged, State, judge};
+use tracegate::history::{Assessment, Direction, Trend, assess};
 
 pub(crate) const NIGHTS: usize = 60;
 /// The night of the planted step.
@@ -101,8 +101,8 @@ fn nightly(family: &[Vec<f64>]) -> Vec<bool> {
         family.iter().map(|values| values.iter().copied().map(Some).collect()).collect();
     let family: Vec<(Direction, &[Option<f64>])> =
         values.iter().map(|values| (Direction::Lower, values.as_slice())).collect();
-    let judged = judge(&family);
-    let regressed = |metric: &Option<Judged>| metric.as_ref().unwrap().state == State::Regressed;
+    let judged = assess(&family);
+    let regressed = |metric: &Option<Assessment>| metric.as_ref().unwrap().state == Trend::Regressed;
     (0..judged[0].len()).map(|night| judged.iter().any(|metric| regressed(&metric[night]))).collect()
 }
 
