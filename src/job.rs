@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::check::{Decided, Outcome, Verdict};
+use crate::judge::{COPY, Decided, Rule, decide_with};
 use crate::lane::{self, Lane, Site};
 use crate::plan::{Plan, Reviews, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::snapshot::{Snapshot, judge, keep_copy};
 use crate::standin::Fault;
 
 /// A procedure to run.
@@ -33,6 +32,8 @@ pub struct Job {
     pub with_stack: Option<bool>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
+    /// Rules that are asked beside the built-in ones and the procedure's.
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// A decided run and where it is.
@@ -105,6 +106,7 @@ impl Job {
             tensor_parallel_size: None,
             with_stack: None,
             deadline_scale: 1.0,
+            rules: Vec::new(),
         }
     }
 
@@ -167,7 +169,9 @@ impl Job {
         tell: &dyn Fn(Phase, &str),
     ) -> Result<Decided, RunError> {
         execute(plan, directory, self.fault, tell)?;
-        conclude(directory, None)
+        let decided = decide_with(directory, None, &self.rules)?;
+        write(directory, &decided)?;
+        Ok(decided)
     }
 
     /// Runs and decides. Everything is left in the run directory, the verdict and the snapshot too.
@@ -209,44 +213,21 @@ fn departures(procedure: &Procedure, chosen: &Procedure) -> Vec<String> {
     options
 }
 
-/// Decides a recorded run, compares it with its reviewed snapshot, where the run says or where `reviews` does,
-/// and writes `verdict.json`, `observed.snap` and `report.html`.
+/// Leaves what was decided in the run directory: `verdict.json`, `observed.snap`, `report.html`, and once the reviewed
+/// text that the run was compared with, so that it is compared alike on another machine.
 ///
 /// # Errors
-/// As [`decide`](crate::check::decide), and when the files cannot be written.
-pub fn conclude(directory: &RunDirectory, reviews: Option<&Reviews>) -> Result<Decided, RunError> {
-    let mut decided = judge(directory, reviews)?;
-    for name in asked_elsewhere(directory, &decided) {
-        let reason =
-            "asked in Rust by the harness that ran it: TRACEGATE_REPLAY=RUN_DIR cargo test asks it again";
-        decided.verdict.add(&name, Outcome::NotApplicable(reason.to_owned()));
+/// A file cannot be written.
+pub fn write(directory: &RunDirectory, decided: &Decided) -> Result<(), RunError> {
+    let from_files = matches!(decided.observed.plan.reviews, Reviews::Directory(_));
+    if let Some(text) = decided.review.text.as_ref().filter(|_| from_files)
+        && !directory.path().join(COPY).exists()
+    {
+        directory.write_text(COPY, text)?;
     }
-    leave(directory, decided, reviews)
-}
-
-/// Checks of an earlier verdict that are not made now: those of a harness are code that is not here.
-fn asked_elsewhere(directory: &RunDirectory, decided: &Decided) -> Vec<String> {
-    let earlier: Result<Verdict, _> = directory.read_json("verdict.json");
-    let names = earlier.into_iter().flat_map(|verdict| verdict.checks).map(|check| check.name);
-    let made = |name: &String| decided.verdict.checks.iter().any(|check| check.name == *name);
-    names.filter(|name| name.starts_with("check:") && !made(name)).collect()
-}
-
-/// Leaves what was decided in the run directory, in place of what an earlier decision left.
-///
-/// # Errors
-/// The files cannot be written.
-pub(crate) fn leave(
-    directory: &RunDirectory,
-    decided: Decided,
-    reviews: Option<&Reviews>,
-) -> Result<Decided, RunError> {
-    keep_copy(&decided.plan, directory)?;
     directory.write_json("verdict.json", &decided.verdict)?;
-    directory.write_text("observed.snap", &Snapshot::of_run(&decided).to_string())?;
-    let reported = Reported::of(directory.clone(), decided, reviews);
-    write_report(&reported)?;
-    reported.decided.map(|decided| *decided)
+    directory.write_text("observed.snap", &decided.snapshot.to_string())?;
+    write_report(&Reported::of(directory.clone(), decided.clone()))
 }
 
 /// Writes `report.html` of a run without a verdict.

@@ -18,7 +18,7 @@
 //! [`harness`] is what a test target calls; [`job`] runs one procedure from any other program; [`trace`]
 //! reads traces that tracegate did not make. The rest are the types in between.
 
-pub mod check;
+mod atomic;
 #[doc(hidden)]
 pub mod cli;
 mod client;
@@ -26,7 +26,9 @@ pub mod harness;
 #[doc(hidden)]
 pub mod history;
 pub mod job;
+pub mod judge;
 pub mod lane;
+pub mod observe;
 mod output;
 mod panic;
 pub mod plan;

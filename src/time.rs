@@ -64,20 +64,20 @@ impl Nanos {
 fn parse_plain(text: &[u8]) -> Option<i64> {
     let mut whole: i64 = 0;
     let mut rest = text.iter();
-    // 15 digits cannot overflow after the multiplication by 1,000.
-    if text.is_empty() || text.len() > 19 {
+    if text.is_empty() {
         return None;
     }
     let mut digits = 0;
     for &byte in rest.by_ref() {
         match byte {
-            b'0'..=b'9' => {
+            // 15 digits cannot overflow, neither here nor after the multiplication by 1,000.
+            b'0'..=b'9' if digits < 15 => {
                 whole = whole * 10 + i64::from(byte - b'0');
                 digits += 1;
             }
             b'.' if digits > 0 => {
                 let fraction = rest.as_slice();
-                if fraction.is_empty() || fraction.len() > 3 || digits > 15 {
+                if fraction.is_empty() || fraction.len() > 3 {
                     return None;
                 }
                 let mut ns: i64 = 0;
@@ -95,7 +95,7 @@ fn parse_plain(text: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    (digits <= 15).then(|| whole * 1_000)
+    Some(whole * 1_000)
 }
 
 /// Signs, exponents, long fractions: rare, so written for exactness and not for speed.
@@ -196,6 +196,16 @@ mod tests {
         assert_eq!(ns("4632199155307.355"), Some(4_632_199_155_307_355));
         // Absolute epoch microseconds, as before torch 2.4 (trace-formats: 19 digits of ns).
         assert_eq!(ns("1790857026000123.457"), Some(1_790_857_026_000_123_457));
+    }
+
+    /// 19 digits overflowed in debug builds, and the reader panicked.
+    #[test]
+    fn times_beyond_64_bits_of_nanoseconds_are_none() {
+        for text in ["9999999999999999999", "9223372036854775808", "9223372036854776", "99999999999999999.5"]
+        {
+            assert_eq!(ns(text), None, "{text}");
+        }
+        assert_eq!(ns("9223372036854775"), Some(9_223_372_036_854_775_000));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::form::{Form, print_json};
-use crate::job::conclude;
+use crate::job;
+use crate::judge::decide;
 use crate::report::table;
 use crate::run::RunDirectory;
 
@@ -18,6 +19,9 @@ pub(super) struct CheckVerb {
     /// Directory of reviewed snapshots, as LANE/PROCEDURE.snap, instead of where the run had them
     #[arg(long, value_name = "DIR", value_parser = super::snapshots::directory)]
     snapshots: Option<PathBuf>,
+    /// Write verdict.json, observed.snap and report.html anew; without it nothing in the run directory changes
+    #[arg(long)]
+    write: bool,
     /// Form of the output; json is verdict.json
     #[arg(long, value_enum, default_value_t)]
     format: Form,
@@ -26,8 +30,13 @@ pub(super) struct CheckVerb {
 impl CheckVerb {
     pub(super) fn run(self) -> Exit {
         let reviews = self.snapshots.as_deref().map(super::snapshots::reviews);
-        let decided =
-            RunDirectory::open(&self.directory).and_then(|directory| conclude(&directory, reviews.as_ref()));
+        let decided = RunDirectory::open(&self.directory).and_then(|directory| {
+            let decided = decide(&directory, reviews.as_ref())?;
+            if self.write {
+                job::write(&directory, &decided)?;
+            }
+            Ok(decided)
+        });
         match decided {
             Ok(decided) => {
                 match self.format {

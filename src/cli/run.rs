@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::form::{Form, print_json};
 use super::progress::Progress;
-use crate::check::Verdict;
 use crate::job::{Finished, Job, Unfinished};
+use crate::judge::Verdict;
 use crate::lane::Lane;
 use crate::plan::Reviews;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
@@ -94,14 +94,12 @@ impl Run {
         for procedure in procedures.into_iter().filter(wanted) {
             let job = Job {
                 reviews: self.reviews(&procedure),
-                procedure,
-                lane: self.lane,
-                out: self.out.clone(),
                 fault: self.fault,
                 client: self.client,
                 tensor_parallel_size: self.tensor_parallel_size,
                 with_stack: self.with_stack,
                 deadline_scale: self.deadline_scale,
+                ..Job::new(procedure, self.lane, self.out.clone())
             };
             exit = exit.and(match self.format {
                 Form::Text => run_one(&job, usize::from(self.keep)),

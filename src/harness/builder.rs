@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-use super::added::AddedCheck;
 use super::replay::Recordings;
 use super::{meta, trial};
-use crate::check::{Decided, Outcome};
+use crate::judge::{Answer, Rule};
 use crate::lane::Lane;
+use crate::observe::Observed;
 use crate::procedure::{Procedure, ProcedureError, find, load_directory};
 
 /// Runs every procedure of a directory on every lane, with snapshots in another directory. Relative
@@ -29,15 +29,14 @@ pub fn run(procedures: impl AsRef<Path>, snapshots: impl AsRef<Path>) -> ExitCod
 /// The same with choices.
 ///
 /// ```no_run
-/// use tracegate::check::{Decided, Outcome};
-/// use tracegate::harness::Harness;
+/// use tracegate::harness::{Answer, Harness, Observed};
 /// use tracegate::lane::Lane;
 ///
-/// fn answers_are_whole(decided: &Decided) -> Outcome {
-///     match decided.ledger.output_tokens() {
-///         0 => Outcome::NotApplicable("nothing was asked".to_owned()),
-///         7 => Outcome::Pass("7 output tokens".to_owned()),
-///         other => Outcome::Fail(format!("{other} output tokens, expected 7")),
+/// fn answers_are_whole(observed: &Observed) -> Answer {
+///     match observed.ledger.output_tokens() {
+///         0 => Answer::CannotSay("nothing was asked".to_owned()),
+///         7 => Answer::Holds("7 output tokens".to_owned()),
+///         other => Answer::Fails(format!("{other} output tokens, expected 7")),
 ///     }
 /// }
 ///
@@ -55,7 +54,7 @@ pub struct Harness {
     snapshots: PathBuf,
     lanes: Vec<Lane>,
     chosen: Option<Vec<String>>,
-    checks: Vec<AddedCheck>,
+    rules: Vec<Rule>,
     out: PathBuf,
 }
 
@@ -69,7 +68,7 @@ impl Harness {
             snapshots: root.join(snapshots),
             lanes: Lane::ALL.to_vec(),
             chosen: None,
-            checks: Vec::new(),
+            rules: Vec::new(),
             out: root.join("target/tracegate/trials"),
         }
     }
@@ -91,14 +90,14 @@ impl Harness {
 
     /// Adds a check to the verdict of every trial, behind the built-in ones. One that fails, or panics,
     /// fails its trial under its name; its answer is in `verdict.json` and on the report page. What it
-    /// cannot ask of a procedure is [`Outcome::NotApplicable`]. `tracegate check` does not know it.
+    /// cannot ask of a procedure is [`Answer::CannotSay`]. `tracegate check` does not know it.
     #[must_use]
     pub fn check(
         mut self,
         name: impl Into<String>,
-        ask: impl Fn(&Decided) -> Outcome + Send + Sync + 'static,
+        ask: impl Fn(&Observed) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        self.checks.push(AddedCheck::new(name, ask));
+        self.rules.push(Rule::added(&name.into(), ask));
         self
     }
 
@@ -171,10 +170,10 @@ impl Harness {
 
     fn trial(&self, lane: Lane, procedure: Procedure, recordings: Option<&Recordings>) -> Trial {
         let name = format!("{}::{}", lane.trial_prefix(), procedure.name);
-        let (out, snapshots, checks) = (self.out.clone(), self.snapshots.clone(), self.checks.clone());
+        let (out, snapshots, rules) = (self.out.clone(), self.snapshots.clone(), self.rules.clone());
         match recordings {
-            Some(recordings) => recordings.trial(name, lane, procedure, snapshots, checks),
-            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &checks))
+            Some(recordings) => recordings.trial(name, lane, procedure, snapshots, rules),
+            None => Trial::test(name, move || trial::run(lane, procedure, out, &snapshots, &rules))
                 .with_ignored_flag(!lane.is_on()),
         }
     }

@@ -1,6 +1,6 @@
 //! Procedures → libtest-mimic trials. What other crates call from a test target with `harness = false`.
 
-mod added;
+mod accept;
 mod builder;
 mod meta;
 mod replay;
@@ -8,6 +8,9 @@ mod trial;
 mod turn;
 
 pub use builder::{Harness, run};
+
+pub use crate::judge::Answer;
+pub use crate::observe::Observed;
 
 /// A run re-executes the running program: once as the guard of each server, and on the stand-in lane
 /// as the server. When this process is one of these, it is that until it ends, and its exit code is

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
 
-use super::added::AddedCheck;
+use super::accept::Seen;
 use super::trial::{compare, shown};
-use crate::check::decide;
+use crate::judge::{Decided, Rule, decide_with};
 use crate::lane::Lane;
+use crate::plan::Reviews;
 use crate::procedure::Procedure;
 use crate::report::table;
 use crate::run::RunDirectory;
-use crate::snapshot::{Seen, Snapshot, footer};
+use crate::snapshot::footer;
 
 /// Names the directory of recorded runs; trials then decide those and boot nothing.
 pub(super) const REPLAY: &str = "TRACEGATE_REPLAY";
@@ -80,7 +81,7 @@ impl Recordings {
         lane: Lane,
         procedure: Procedure,
         snapshots: PathBuf,
-        checks: Vec<AddedCheck>,
+        rules: Vec<Rule>,
     ) -> Trial {
         let runs = self.of(lane, &procedure.name).to_vec();
         let root = self.root.clone();
@@ -90,7 +91,7 @@ impl Recordings {
                 // Reached only when ignored trials are asked for; a pass would be a lie.
                 return Err(format!("nothing of it was recorded under {}", root.display()).into());
             }
-            replay(lane, &procedure, &runs, &snapshots, &checks)
+            replay(lane, &procedure, &runs, &snapshots, &rules)
         })
         .with_ignored_flag(nothing)
     }
@@ -115,30 +116,29 @@ fn replay(
     procedure: &Procedure,
     runs: &[RunDirectory],
     snapshots: &Path,
-    checks: &[AddedCheck],
+    rules: &[Rule],
 ) -> Result<(), Failed> {
     let mut complaints = Vec::new();
-    let mut seen = Vec::new();
-    let mut left_out = String::new();
+    let mut passed = Vec::new();
+    let reviews = Reviews::Directory(snapshots.to_owned());
     for run in runs {
         let path = run.path().display();
-        let decided = decide(run).map(|mut decided| {
-            checks.iter().for_each(|check| check.add_to(&mut decided));
-            decided
-        });
-        match decided {
+        match decide_with(run, Some(&reviews), rules) {
             Err(error) => complaints.push(format!("{path}: infrastructure error, no verdict: {error}")),
-            Ok(decided) if !decided.verdict.passed => {
+            // What becomes of another structure is decided below, by all runs together.
+            Ok(decided) if decided.verdict.failed().any(|check| check.name != "snapshot") => {
                 complaints.push(format!("{path}:\n{}", table::checks(&decided.verdict)));
             }
             // Decided, and not of the reviewed configuration.
-            Ok(decided) if !decided.plan.options.is_empty() => {}
-            Ok(decided) => {
-                left_out = footer(&decided.traces, &decided.operators);
-                seen.push(Seen { label: path.to_string(), snapshot: Snapshot::of_run(&decided) });
-            }
+            Ok(decided) if !decided.observed.plan.options.is_empty() => {}
+            Ok(decided) => passed.push((path.to_string(), decided)),
         }
     }
+    let seen: Vec<Seen<'_>> =
+        passed.iter().map(|(label, decided)| Seen { label: label.clone(), decided }).collect();
+    let left_out = passed.last().map_or_else(String::new, |(_, Decided { observed, .. })| {
+        footer(&observed.traces, &observed.operators)
+    });
     complaints.extend(compare(lane, procedure, snapshots, &seen).map(|text| format!("{text}\n{left_out}")));
     if complaints.is_empty() { Ok(()) } else { Err(shown(&complaints.join("\n"))) }
 }

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 
-use super::added::AddedCheck;
+use super::accept::{Reviewed, Seen, review};
 use super::turn::Turn;
-use crate::check::Decided;
-use crate::job::{Finished, Job, leave};
+use crate::job::{Finished, Job};
+use crate::judge::Rule;
 use crate::lane::Lane;
+use crate::observe::Observed;
 use crate::plan::Reviews;
 use crate::procedure::Procedure;
 use crate::report::table;
-use crate::snapshot::{Reviewed, Seen, Snapshot, footer, review};
+use crate::snapshot::footer;
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
 pub(super) fn run(
@@ -20,7 +21,7 @@ pub(super) fn run(
     procedure: Procedure,
     out: PathBuf,
     snapshots: &Path,
-    checks: &[AddedCheck],
+    rules: &[Rule],
 ) -> Result<(), Failed> {
     if !lane.is_on() {
         // Reached only when ignored trials are asked for; a pass would be a lie.
@@ -35,40 +36,32 @@ pub(super) fn run(
     let job = Job {
         reviews: Reviews::Directory(snapshots.to_owned()),
         deadline_scale,
+        rules: rules.to_vec(),
         ..Job::new(procedure.clone(), lane, out)
     };
-    let mut finished = job.run(&|_, _| {}).map_err(|unfinished| {
+    let finished = job.run(&|_, _| {}).map_err(|unfinished| {
         let place = unfinished
             .directory
             .as_ref()
             .map_or_else(String::new, |directory| format!("\nevidence: {}", directory.path().display()));
         shown(&format!("infrastructure error, no verdict: {}{place}", unfinished.error))
     })?;
-    if !checks.is_empty() {
-        let Finished { directory, mut decided } = finished;
-        checks.iter().for_each(|check| check.add_to(&mut decided));
-        decided = leave(&directory, decided, None).map_err(|error| {
-            shown(&format!(
-                "infrastructure error, no verdict: {error}\nevidence: {}",
-                directory.path().display()
-            ))
-        })?;
-        finished = Finished { directory, decided };
-    }
+    let Finished { directory, decided } = &finished;
     // Where the snapshot alone differs, insta decides below what becomes of it.
-    if finished.decided.verdict.failed().any(|check| check.name != "snapshot") {
-        let added = if checks.is_empty() {
+    if decided.verdict.failed().any(|check| check.name != "snapshot") {
+        let added = if rules.is_empty() {
             String::new()
         } else {
-            let path = finished.directory.path().display();
-            format!("\nwith the checks of this harness: TRACEGATE_REPLAY={path} cargo test")
+            format!(
+                "\nwith the checks of this harness: TRACEGATE_REPLAY={} cargo test",
+                directory.path().display()
+            )
         };
-        return Err(keep(&finished, &(table::checks(&finished.decided.verdict) + &added)));
+        return Err(keep(&finished, &(table::checks(&decided.verdict) + &added)));
     }
-    let label = finished.directory.path().display().to_string();
-    let seen = Seen { label, snapshot: Snapshot::of_run(&finished.decided) };
-    if let Some(message) = compare(lane, &procedure, snapshots, &[seen]) {
-        let Decided { traces, operators, .. } = &finished.decided;
+    let label = directory.path().display().to_string();
+    if let Some(message) = compare(lane, &procedure, snapshots, &[Seen { label, decided }]) {
+        let Observed { traces, operators, .. } = &decided.observed;
         return Err(keep(&finished, &format!("{message}\n{}", footer(traces, operators))));
     }
     if std::env::var_os("TRACEGATE_KEEP").is_some_and(|value| value != "0") {
@@ -81,7 +74,12 @@ pub(super) fn run(
 }
 
 /// Compares with the committed snapshot through insta; says what differs.
-pub(super) fn compare(lane: Lane, procedure: &Procedure, snapshots: &Path, seen: &[Seen]) -> Option<String> {
+pub(super) fn compare(
+    lane: Lane,
+    procedure: &Procedure,
+    snapshots: &Path,
+    seen: &[Seen<'_>],
+) -> Option<String> {
     let description = format!("{}, on lane {lane}", procedure.title);
     match review(&snapshots.join(lane.name()), &procedure.name, &description, seen) {
         Reviewed::Equal => None,

@@ -8,12 +8,10 @@ use super::error::HistoryError;
 use super::file::{History, append};
 use super::identity::{configuration, hash};
 use super::record::{Direction, EpochRecord, NightRecord, SCHEMA, Samples, Structural, check_night};
-use crate::check::{Decided, Outcome};
 use crate::client::Ledger;
+use crate::judge::{Answer, Decided, decide};
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
-use crate::snapshot::Snapshot;
-use crate::snapshot::judge;
 use crate::stats::percentile;
 use crate::time::Nanos;
 
@@ -129,7 +127,7 @@ impl Repetition {
         Ok(Self {
             plan: directory.plan()?,
             run: directory.record()?,
-            decided: judge(&directory, None).map(Box::new).map_err(|error| error.to_string()),
+            decided: decide(&directory, None).map(Box::new).map_err(|error| error.to_string()),
         })
     }
 
@@ -175,8 +173,7 @@ fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides)
         (false, true) => "pass",
         (false, false) => "fail",
     };
-    let snapshots: BTreeSet<String> =
-        decided.iter().map(|decided| Snapshot::of_run(decided).core_text()).collect();
+    let snapshots: BTreeSet<String> = decided.iter().map(|decided| decided.snapshot.core_text()).collect();
     NightRecord {
         schema_version: SCHEMA,
         record: "night".to_owned(),
@@ -205,11 +202,11 @@ fn structural(decided: &[&Decided]) -> Structural {
     let mut checks: BTreeMap<String, String> = BTreeMap::new();
     let mut failures = BTreeSet::new();
     for check in decided.iter().flat_map(|decided| &decided.verdict.checks) {
-        let word = check.outcome.word();
+        let word = check.answer.word();
         let known = checks.entry(check.name.clone()).or_insert_with(|| word.to_owned());
-        if matches!(check.outcome, Outcome::Fail(_)) {
+        if matches!(check.answer, Answer::Fails(_)) {
             *known = word.to_owned();
-            let detail = crate::text::inert(check.outcome.detail(), 300);
+            let detail = crate::text::inert(check.answer.detail(), 300);
             failures.insert(format!("{}: {detail}", check.name));
         }
     }
@@ -238,7 +235,7 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
         let known: &mut f64 = values.entry(name).or_insert(value);
         *known = known.max(value);
     };
-    for trace in decided.workers() {
+    for trace in decided.observed.workers() {
         for (pair, gap) in &trace.gaps {
             keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
         }
@@ -253,7 +250,7 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
             }
         }
     }
-    for (name, times) in client_times(&decided.ledger) {
+    for (name, times) in client_times(&decided.observed.ledger) {
         if let Some(p50) = percentile(&times, 50) {
             keep(format!("client.{name}.p50"), p50.as_ns() as f64);
         }

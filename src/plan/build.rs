@@ -4,11 +4,12 @@ use std::str::FromStr;
 
 use pep440_rs::Version;
 
-use super::model::{Adaptation, Course, Expected, Plan, PortSource};
+use super::model::{Adaptation, Course, Expected, ExpectedEvidence, Plan, PortSource};
 use super::reviews::Reviews;
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
 use crate::procedure::{CustomCheck, LoadClient, Procedure, ProfilerKind};
+use crate::trace::Evidence;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -205,32 +206,39 @@ impl Builder<'_> {
         Some(set.as_str())
     }
 
-    fn evidence(&self) -> String {
+    fn evidence(&self) -> ExpectedEvidence {
         if self.high_level().is_some() {
-            return "high_level".to_owned();
+            return ExpectedEvidence::new(Some(Evidence::HighLevel), "");
         }
-        self.text_fact(|fact| match fact {
-            Fact::Evidence(name) => Some(name),
+        let known = self.known(|fact| match fact {
+            Fact::Evidence(evidence, form) => Some((evidence, form)),
             _ => None,
-        })
+        });
+        known.map_or_else(
+            || ExpectedEvidence::new(None, ""),
+            |(evidence, form)| ExpectedEvidence::new(Some(evidence), form),
+        )
     }
 
     fn worker_files(&self) -> String {
         match self.high_level() {
             Some("full") => "vllm.{ns}.pt.trace.json.gz".to_owned(),
             Some(_) => "server_events_{instance}.json".to_owned(),
-            None => self.text_fact(|fact| match fact {
-                Fact::WorkerFiles(name) => Some(name),
-                _ => None,
-            }),
+            None => {
+                let known = self.known(|fact| match fact {
+                    Fact::WorkerFiles(name) => Some(name),
+                    _ => None,
+                });
+                known.unwrap_or("unknown").to_owned()
+            }
         }
     }
 
-    /// A fact that is a text; the plugin's outweighs vLLM's.
-    fn text_fact(&self, text: fn(Fact) -> Option<&'static str>) -> String {
-        let rule = self.plugin_rule(|fact| text(fact).is_some());
-        let rule = rule.or_else(|| self.vllm_rule(|fact| text(fact).is_some()));
-        rule.and_then(|rule| text(rule.fact)).unwrap_or("unknown").to_owned()
+    /// What is known of the versions found; the plugin's word outweighs vLLM's.
+    fn known<T>(&self, part: fn(Fact) -> Option<T>) -> Option<T> {
+        let rule = self.plugin_rule(|fact| part(fact).is_some());
+        let rule = rule.or_else(|| self.vllm_rule(|fact| part(fact).is_some()));
+        rule.and_then(|rule| part(rule.fact))
     }
 
     pub(super) fn adapt(

@@ -12,6 +12,6 @@ mod shell;
 pub(crate) use build::refuse_broken;
 pub use build::{PlanError, resolve};
 pub(crate) use model::RUN;
-pub use model::{Adaptation, BenchCommand, Command, Course, Expected, Plan, PortSource};
+pub use model::{Adaptation, BenchCommand, Command, Course, Expected, ExpectedEvidence, Plan, PortSource};
 pub use reviews::Reviews;
 pub(crate) use script::keywords_of;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::reviews::Reviews;
 use crate::lane::{Lane, Versions};
 use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
+use crate::trace::{Evidence, StepPair};
 
 /// Stands for the run directory in arguments and variables until the run begins.
 pub(crate) const RUN: &str = "{run}";
@@ -179,8 +180,8 @@ pub struct Expected {
     /// Requests decoded in one step at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_decode_batch: Option<u64>,
-    /// Evidence that workers of this version leave, such as `annotation`.
-    pub evidence: String,
+    /// What workers of this version leave of their steps.
+    pub evidence: ExpectedEvidence,
     /// Names of worker traces of this version, for people.
     pub worker_files: String,
     /// Compilations allowed in the window.
@@ -197,7 +198,44 @@ pub struct Expected {
     pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by pair.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub gaps: BTreeMap<String, Bound>,
+    pub gaps: BTreeMap<StepPair, Bound>,
+}
+
+/// Evidence that a version leaves, and in which form. Written `annotation execute_context_{R}({T})_…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub struct ExpectedEvidence {
+    /// `None` where nothing is known of the version.
+    pub evidence: Option<Evidence>,
+    /// The name's form, for people; may be empty.
+    pub form: String,
+}
+
+impl ExpectedEvidence {
+    pub(super) fn new(evidence: Option<Evidence>, form: &str) -> Self {
+        Self { evidence, form: form.to_owned() }
+    }
+}
+
+impl From<String> for ExpectedEvidence {
+    fn from(text: String) -> Self {
+        let (word, form) = text.split_once(' ').unwrap_or((&text, ""));
+        Self::new(Evidence::named(word), form)
+    }
+}
+
+impl From<ExpectedEvidence> for String {
+    fn from(expected: ExpectedEvidence) -> Self {
+        expected.to_string()
+    }
+}
+
+impl fmt::Display for ExpectedEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.evidence.map_or("unknown", Evidence::name);
+        if self.form.is_empty() { f.pad(word) } else { f.pad(&format!("{word} {}", self.form)) }
+    }
 }
 
 /// One departure from the manual.

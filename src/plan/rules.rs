@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use pep440_rs::{Version, VersionSpecifiers};
 
+use crate::trace::Evidence;
+
 /// One row of the table.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -30,8 +32,8 @@ pub(crate) enum Fact {
     WorkerReadsEnvironment,
     /// The buckets' variables are called `…_QUERY_BUCKET_…`.
     QueryBuckets,
-    /// Workers leave this evidence of their steps.
-    Evidence(&'static str),
+    /// Workers leave this evidence of their steps, in this form.
+    Evidence(Evidence, &'static str),
     /// Worker traces have this name.
     WorkerFiles(&'static str),
     /// `--random-range-ratio r` spreads lengths over `[len(1-r), len(1+r)]` and refuses 1.
@@ -84,7 +86,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         package: "vllm-gaudi",
         range: ">=0.10",
-        fact: Fact::Evidence("frames"),
+        fact: Fact::Evidence(Evidence::Frames, ""),
         reason: "HPUWorker.execute_model overrides vLLM's without annotating its steps",
         source: "vllm-gaudi hpu_worker.py:569-592 at 091bbadd; not run on hardware",
     },
@@ -98,21 +100,21 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         package: "vllm",
         range: "<0.13",
-        fact: Fact::Evidence("frames"),
+        fact: Fact::Evidence(Evidence::Frames, ""),
         reason: "these versions do not annotate their steps",
         source: "an 0.11.0 trace holds no user_annotation: measured",
     },
     Rule {
         package: "vllm",
         range: ">=0.13,<0.16",
-        fact: Fact::Evidence("annotation execute_new_{N}_cached_{M}"),
+        fact: Fact::Evidence(Evidence::Annotation, "execute_new_{N}_cached_{M}"),
         reason: "counts requests, not tokens: the ledger cannot be reconciled",
         source: "vLLM 0.13 gpu_worker.py:553-566, vllm#22496",
     },
     Rule {
         package: "vllm",
         range: ">=0.16",
-        fact: Fact::Evidence("annotation execute_context_{R}({T})_generation_{R}({T})"),
+        fact: Fact::Evidence(Evidence::Annotation, "execute_context_{R}({T})_generation_{R}({T})"),
         reason: "counts requests and tokens",
         source: "vllm#31193; measured on 0.32.0",
     },
@@ -234,13 +236,13 @@ mod tests {
 
     #[test]
     fn evidence_and_file_names_follow_the_version() {
-        let evidence = |text| match fact(text, |fact| matches!(fact, Fact::Evidence(_))) {
-            Some(Fact::Evidence(name)) => name,
-            _ => "",
+        let evidence = |text| match fact(text, |fact| matches!(fact, Fact::Evidence(..))) {
+            Some(Fact::Evidence(evidence, form)) => (evidence, form),
+            _ => (Evidence::None, ""),
         };
-        assert_eq!(evidence("0.11.0"), "frames");
-        assert_eq!(evidence("0.13.0"), "annotation execute_new_{N}_cached_{M}");
-        assert!(evidence("0.16.0").contains("execute_context"));
+        assert_eq!(evidence("0.11.0"), (Evidence::Frames, ""));
+        assert_eq!(evidence("0.13.0"), (Evidence::Annotation, "execute_new_{N}_cached_{M}"));
+        assert!(evidence("0.16.0").1.contains("execute_context"));
         let files = |text| match fact(text, |fact| matches!(fact, Fact::WorkerFiles(_))) {
             Some(Fact::WorkerFiles(name)) => name,
             _ => "",
@@ -277,7 +279,7 @@ mod tests {
         assert!(!gaudi("0.11.0", |fact| fact == Fact::WorkerReadsEnvironment));
         assert!(gaudi("0.21.0", |fact| fact == Fact::QueryBuckets));
         assert!(!gaudi("0.16.0", |fact| fact == Fact::QueryBuckets));
-        assert!(gaudi("0.21.0", |fact| matches!(fact, Fact::Evidence("frames"))));
+        assert!(gaudi("0.21.0", |fact| matches!(fact, Fact::Evidence(Evidence::Frames, _))));
         assert!(gaudi("0.21.0", |fact| matches!(fact, Fact::WorkerFiles(_))));
     }
 

@@ -2,12 +2,13 @@
 //! read.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::model::Span;
 use crate::lane::Lane;
-use crate::trace::{Budget, StepKind};
+use crate::trace::{Budget, StepKind, StepPair};
 
 /// One bound on a counted quantity, or on a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,8 @@ pub struct CustomCheck {
     pub name: String,
     /// What is bounded: `op NAME`, `sampler NAME`, `budget NAME`, `batch`, `context_tokens`,
     /// `generation_tokens` (per step), `steps`, `recompiles` (per rank), `gap PAIR PERCENTILE`.
-    pub quantity: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(crate) quantity: Quantity,
     /// Kind of the steps; every working step where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<StepKind>,
@@ -55,8 +57,9 @@ impl fmt::Display for Limit {
     }
 }
 
-/// A quantity that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is bounded. Read and written in the words of a procedure file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) enum Quantity {
     /// Calls of an operator in one step; a name that ends in `*` counts all that begin so.
     Operator(String),
@@ -73,7 +76,7 @@ pub(crate) enum Quantity {
     /// Compilations in the window.
     Recompiles,
     /// A percentile of the step gaps of a pair such as `decode_to_decode`.
-    Gap(String, Percentile),
+    Gap(StepPair, Percentile),
 }
 
 /// Which of the gaps of a pair.
@@ -85,12 +88,27 @@ pub(crate) enum Percentile {
     Max,
 }
 
+impl Percentile {
+    const ALL: [Self; 4] = [Self::Min, Self::P50, Self::P90, Self::Max];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Min => "min",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::Max => "max",
+        }
+    }
+}
+
 /// What a quantity may be, for messages.
 const QUANTITIES: &str = "\"op NAME\", \"sampler NAME\", \"budget NAME\", \"batch\", \"context_tokens\", \"generation_tokens\", \"steps\", \"recompiles\", \"gap PAIR PERCENTILE\"";
 
-impl Quantity {
+impl FromStr for Quantity {
+    type Err = String;
+
     /// Reads the words of a procedure file; what is wrong with them otherwise.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let rest = rest.trim();
         match (word, rest) {
@@ -116,7 +134,39 @@ impl Quantity {
             _ => Err(format!("{text:?} is no quantity; there are {QUANTITIES}")),
         }
     }
+}
 
+impl TryFrom<String> for Quantity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Quantity> for String {
+    fn from(quantity: Quantity) -> Self {
+        quantity.to_string()
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(name) => write!(f, "op {name}"),
+            Self::Sampler(name) => write!(f, "sampler {name}"),
+            Self::Budget(budget) => write!(f, "budget {}", budget.name()),
+            Self::Batch => f.write_str("batch"),
+            Self::ContextTokens => f.write_str("context_tokens"),
+            Self::GenerationTokens => f.write_str("generation_tokens"),
+            Self::Steps => f.write_str("steps"),
+            Self::Recompiles => f.write_str("recompiles"),
+            Self::Gap(pair, percentile) => write!(f, "gap {pair} {}", percentile.name()),
+        }
+    }
+}
+
+impl Quantity {
     /// It is of a step, and a phase may narrow it.
     fn has_phase(&self) -> bool {
         !matches!(self, Self::Recompiles | Self::Gap(..))
@@ -130,24 +180,8 @@ fn gap(text: &str) -> Result<Quantity, String> {
         )
     };
     let (pair, percentile) = text.split_once(' ').ok_or_else(wrong)?;
-    let percentile = match percentile {
-        "min" => Percentile::Min,
-        "p50" => Percentile::P50,
-        "p90" => Percentile::P90,
-        "max" => Percentile::Max,
-        _ => return Err(wrong()),
-    };
-    let is_kind = |word: &str| {
-        [StepKind::Prompt, StepKind::Decode, StepKind::Mixed, StepKind::Unclassified]
-            .iter()
-            .any(|kind| kind.name() == word)
-    };
-    match pair.split_once("_to_") {
-        Some((from, to)) if is_kind(from) && is_kind(to) => Ok(Quantity::Gap(pair.to_owned(), percentile)),
-        _ => Err(format!(
-            "{pair:?} is no pair of prompt, decode, mixed, unclassified, as in \"decode_to_decode\""
-        )),
-    }
+    let percentile = Percentile::ALL.into_iter().find(|one| one.name() == percentile).ok_or_else(wrong)?;
+    Ok(Quantity::Gap(pair.parse()?, percentile))
 }
 
 /// The first key that cannot be meant, and why.
@@ -156,12 +190,9 @@ pub(super) fn complaint(check: &CustomCheck) -> Option<(&'static str, String)> {
     if check.name.is_empty() || !check.name.bytes().all(fits) {
         return Some(("name", format!("{:?} must be lower-case letters, digits and _", check.name)));
     }
-    let quantity = match Quantity::parse(&check.quantity) {
-        Ok(quantity) => quantity,
-        Err(message) => return Some(("quantity", message)),
-    };
+    let quantity = &check.quantity;
     if check.phase.is_some() && !quantity.has_phase() {
-        return Some(("phase", format!("{:?} is not per phase", check.quantity)));
+        return Some(("phase", format!("\"{quantity}\" is not per phase")));
     }
     let is_time = matches!(quantity, Quantity::Gap(..));
     for (key, limit) in [("min", check.min), ("max", check.max)] {
@@ -204,9 +235,10 @@ mod tests {
             ("sampler aten::*", Quantity::Sampler("aten::*".to_owned())),
             ("budget d2h", Quantity::Budget(Budget::D2h)),
             ("batch", Quantity::Batch),
-            ("gap decode_to_decode p90", Quantity::Gap("decode_to_decode".to_owned(), Percentile::P90)),
+            ("gap decode_to_decode p90", Quantity::Gap("decode_to_decode".parse().unwrap(), Percentile::P90)),
         ] {
-            assert_eq!(Quantity::parse(text), Ok(expected));
+            assert_eq!(text.parse(), Ok(expected.clone()));
+            assert_eq!(expected.to_string(), text);
         }
         for (text, part) in [
             ("ops aten::mm", "is no quantity; there are \"op NAME\""),
@@ -217,7 +249,7 @@ mod tests {
             ("gap decode_to_decode p99", "is no gap"),
             ("gap prefill_to_decode p50", "is no pair"),
         ] {
-            let message = Quantity::parse(text).unwrap_err();
+            let message = text.parse::<Quantity>().unwrap_err();
             assert!(message.contains(part), "{text}: {message}");
         }
     }

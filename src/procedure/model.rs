@@ -12,6 +12,7 @@ use super::bench::Bench;
 use super::custom::CustomCheck;
 use crate::lane::Lane;
 use crate::standin::Dialect;
+use crate::trace::StepPair;
 
 /// One documented way to profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub struct Procedure {
     pub checks: Vec<CustomCheck>,
     /// Bounds of the step gaps by lane, then by pair (`decode_to_decode`).
     #[serde(default)]
-    pub gaps: BTreeMap<Lane, BTreeMap<String, Bound>>,
+    pub gaps: BTreeMap<Lane, BTreeMap<StepPair, Bound>>,
 }
 
 fn every_lane() -> Vec<Lane> {

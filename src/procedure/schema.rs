@@ -103,7 +103,8 @@ fn section(schema: &Value, path: &str, table: &Value, text: &mut String) {
     for (key, target, below) in inner {
         let outer = path.trim_matches(['[', ']']);
         let name = if outer.is_empty() { key.clone() } else { format!("{outer}.{key}") };
-        let pairs = &below["additionalProperties"]["additionalProperties"];
+        let by_pair = below["additionalProperties"]["patternProperties"].as_object();
+        let pairs = by_pair.and_then(|patterns| patterns.values().next()).unwrap_or(&Value::Null);
         if pairs.is_object() {
             section(schema, &format!("[{name}.LANE] PAIR"), resolved(schema, pairs), text);
         } else if below["additionalProperties"] == false {

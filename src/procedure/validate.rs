@@ -264,16 +264,6 @@ fn gaps(procedure: &Procedure) -> Option<Complaint> {
     for (lane, pairs) in &procedure.gaps {
         for (pair, bound) in pairs {
             let key = format!("gaps.{lane}.{pair}");
-            let kinds = ["prompt", "decode", "mixed"];
-            let known = pair
-                .split_once("_to_")
-                .is_some_and(|(from, to)| kinds.contains(&from) && kinds.contains(&to));
-            if !known {
-                return say(
-                    key,
-                    "a pair is FROM_to_TO with prompt, decode or mixed, such as decode_to_decode",
-                );
-            }
             if bound.min.is_some_and(|min| min > bound.max) {
                 return say(key, "min is larger than max");
             }
@@ -293,15 +283,28 @@ pub(crate) fn sequence_pattern(sequence: &str) -> Result<Regex, String> {
     if let Some(odd) = pattern.chars().find(|c| c.is_alphabetic() && !"PDMU".contains(*c)) {
         return Err(format!("{odd:?} is no kind of step: P prompt, D decode, M mixed, U unclassified"));
     }
-    let mut open = false;
+    let mut class = None;
     let mut expanded = String::new();
     for c in pattern.chars() {
-        open = (open || c == '[') && c != ']';
-        match c {
-            'P' | 'D' | 'M' if !open => expanded += &format!("[{c}U]"),
-            ']' => expanded += "U]",
+        match (c, class) {
+            ('P' | 'D' | 'M', None) => expanded += &format!("[{c}U]"),
+            // What is not P may be U already.
+            (']', Some(Class::Listed)) => expanded += "U]",
             _ => expanded.push(c),
         }
+        class = match (c, class) {
+            ('[', None) => Some(Class::Listed),
+            ('^', Some(Class::Listed)) if expanded.ends_with("[^") => Some(Class::Excluded),
+            (']', _) => None,
+            _ => class,
+        };
     }
     Regex::new(&format!("^(?:{expanded})$")).map_err(|error| format!("is no pattern: {error}"))
+}
+
+/// Letters in brackets: those that may stand there, or those that may not.
+#[derive(Clone, Copy)]
+enum Class {
+    Listed,
+    Excluded,
 }

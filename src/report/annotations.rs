@@ -29,7 +29,7 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
                     }
                     (_, file) => {
                         let at = file.map(|file| (file, line_of(file, &check.name)));
-                        (1, line(at, &title, check.outcome.detail()))
+                        (1, line(at, &title, check.answer.detail()))
                     }
                 }
             })),

@@ -37,7 +37,7 @@ fn of_run(run: &Reported) -> Vec<String> {
         Err(error) => vec![format!("{name}: no verdict: {error}")],
         Ok(decided) => {
             let failed = decided.verdict.failed();
-            failed.map(|check| format!("{name}: {}: {}", check.name, check.outcome.detail())).collect()
+            failed.map(|check| format!("{name}: {}: {}", check.name, check.answer.detail())).collect()
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::page::Reported;
-use crate::check::Outcome;
+use crate::judge::Answer;
 use crate::text::markup;
 use crate::time::Nanos;
 
@@ -116,16 +116,16 @@ fn cases(lane: &str, procedure: &str, runs: &[&Reported]) -> Vec<Case> {
         let ended = if decided.verdict.passed { Ended::Passed } else { Ended::Failure };
         whole.add(&number, ended, &format!("failed checks: {}", failed.join(", ")));
         for check in &decided.verdict.checks {
-            let ended = match &check.outcome {
-                Outcome::Pass(_) => Ended::Passed,
-                Outcome::Fail(_) => Ended::Failure,
-                Outcome::NotApplicable(_) => Ended::Skipped,
+            let ended = match &check.answer {
+                Answer::Holds(_) => Ended::Passed,
+                Answer::Fails(_) => Ended::Failure,
+                Answer::CannotSay(_) => Ended::Skipped,
             };
             let at = checks.iter().position(|(name, _)| *name == check.name).unwrap_or_else(|| {
                 checks.push((&check.name, Gathered::new(runs.len())));
                 checks.len() - 1
             });
-            checks[at].1.add(&number, ended, check.outcome.detail());
+            checks[at].1.add(&number, ended, check.answer.detail());
         }
     }
     let begun = runs.iter().map(|run| span(run).0).min().unwrap_or_default();
@@ -199,7 +199,7 @@ fn properties(run: &Reported) -> Vec<(String, String)> {
         ("run".to_owned(), number(run)),
         ("run_directory".to_owned(), run.directory.path().display().to_string()),
     ];
-    let traces = run.decided.iter().flat_map(|decided| &decided.traces);
+    let traces = run.decided.iter().flat_map(|decided| &decided.observed.traces);
     for trace in traces {
         all.push(("trace".to_owned(), trace.file.clone()));
         let rank = trace.rank.map_or_else(String::new, |rank| format!(".rank{rank}"));

@@ -10,15 +10,13 @@ use super::headline::headline;
 use super::nights;
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
 use super::summary;
-use crate::check::Decided;
 use crate::client::Ledger;
 use crate::history::{SeriesView, Verdicts};
+use crate::judge::{Decided, Differing, decide, file_of};
 use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::plan::Reviews;
 use crate::run::{RunDirectory, RunError, RunRecord};
-use crate::snapshot::judge;
-use crate::snapshot::{Comparison, Differing, Snapshot, compare_run, file_of};
 use crate::text::{inert, markup};
 use crate::trace::inspect;
 
@@ -49,9 +47,9 @@ pub(crate) struct Reported {
 
 impl Reported {
     /// A run that was decided just now.
-    pub(crate) fn of(directory: RunDirectory, decided: Decided, reviews: Option<&Reviews>) -> Self {
-        let (plan, record) = (decided.plan.clone(), decided.record.clone());
-        let reviews = reviews.unwrap_or(&plan.reviews).clone();
+    pub(crate) fn of(directory: RunDirectory, decided: Decided) -> Self {
+        let (plan, record) = (decided.observed.plan.clone(), decided.observed.record.clone());
+        let reviews = plan.reviews.clone();
         Self { directory, plan, record, decided: Ok(Box::new(decided)), reviews }
     }
 
@@ -62,7 +60,7 @@ impl Reported {
     pub(crate) fn read(path: &Path, reviews: Option<&Reviews>) -> Result<Self, RunError> {
         let directory = RunDirectory::open(path)?;
         let (plan, record) = (directory.plan()?, directory.record()?);
-        let decided = judge(&directory, reviews).map(Box::new);
+        let decided = decide(&directory, reviews).map(Box::new);
         let reviews = reviews.unwrap_or(&plan.reviews).clone();
         Ok(Self { directory, plan, record, decided, reviews })
     }
@@ -101,10 +99,10 @@ impl Reported {
         };
         match &self.decided {
             Ok(decided) => {
-                let (snapshot, operators) = self.structure(decided);
+                let (snapshot, operators) = structure(decided);
                 let checks = decided.verdict.checks.clone();
                 RunData { checks, snapshot: Some(snapshot), operators, ..data }
-                    .with_measurements(&decided.traces, &decided.ledger)
+                    .with_measurements(&decided.observed.traces, &decided.observed.ledger)
             }
             // What is there is evidence, even where nothing can be decided from it.
             Err(_) => {
@@ -126,28 +124,22 @@ impl Reported {
     }
 
     /// How the run differs from the reviewed snapshot; nothing where it does not, and where there is none
-    /// to compare with. The one place that compares for reports.
-    pub(crate) fn snapshot_difference(&self) -> Option<Box<Differing>> {
-        match compare_run(&self.reviews, self.decided.as_ref().ok()?, &self.directory).0 {
-            Comparison::Different(differing) => Some(differing),
-            _ => None,
-        }
+    /// to compare with.
+    pub(crate) fn snapshot_difference(&self) -> Option<&Differing> {
+        self.decided.as_ref().ok()?.review.differing()
     }
+}
 
-    /// The structure of the run beside what was reviewed.
-    fn structure(&self, decided: &Decided) -> (SnapshotData, Vec<OperatorsData>) {
-        let (comparison, label) = compare_run(&self.reviews, decided, &self.directory);
-        let (committed, differing) = match comparison {
-            Comparison::Different(differing) => (Some(label), Some(differing)),
-            Comparison::Equal => (Some(label), None),
-            Comparison::None(_) | Comparison::Unreadable(_) => (None, None),
-        };
-        let seen = Snapshot::of_run(decided);
-        let differences = differing.as_ref().map(|differing| differing.differences.as_slice());
-        let operators = operators(&seen, differences.unwrap_or_default());
-        let diff = differing.map(|differing| differing.text());
-        (SnapshotData { diff, committed, observed: seen.to_string() }, operators)
-    }
+/// The structure of the run beside what was reviewed.
+fn structure(decided: &Decided) -> (SnapshotData, Vec<OperatorsData>) {
+    let differing = decided.review.differing();
+    let differences = differing.map(|differing| differing.differences.as_slice());
+    let data = SnapshotData {
+        diff: differing.map(Differing::text),
+        committed: decided.review.compared_with().map(str::to_owned),
+        observed: decided.snapshot.to_string(),
+    };
+    (data, operators(&decided.snapshot, differences.unwrap_or_default()))
 }
 
 fn plan_data(plan: &Plan, record: &RunRecord) -> PlanData {

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::counts::OperatorsData;
 use super::traces::totals;
-use crate::check::Check;
 use crate::history::{SeriesView, client_times};
+use crate::judge::Check;
 use crate::run::Phase;
 use crate::stats::percentile;
 use crate::time::Nanos;
-use crate::trace::{GapSummary, Problem, StepKind, Trace, TraceRole};
+use crate::trace::{GapSummary, Problem, StepPair, Trace, TraceRole, neighbours};
 
 /// Steps drawn of one trace; a day's trace would make a page that no browser opens.
 const STEPS: usize = 20_000;
@@ -61,8 +61,8 @@ pub(super) struct TraceData {
     /// End of the last step, from the first.
     end: i64,
     steps: StepsData,
-    gaps: BTreeMap<String, GapSummary>,
-    gap_values: BTreeMap<String, Vec<i64>>,
+    gaps: BTreeMap<StepPair, GapSummary>,
+    gap_values: BTreeMap<StepPair, Vec<i64>>,
     problems: Vec<Problem>,
 }
 
@@ -167,9 +167,8 @@ impl RunData {
 
 fn trace_data(trace: &Trace, origin: Option<i64>) -> TraceData {
     let mut steps = StepsData::default();
-    let mut gap_values: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    let mut before: Option<StepKind> = None;
-    for step in trace.steps.iter().take(STEPS) {
+    let drawn = &trace.steps[..trace.steps.len().min(STEPS)];
+    for step in drawn {
         steps.kind.push(step.kind.letter());
         steps.start.push(step.start_ns.as_ns());
         steps.duration.push(step.duration_ns.as_ns());
@@ -178,11 +177,11 @@ fn trace_data(trace: &Trace, origin: Option<i64>) -> TraceData {
         steps.context_tokens.push(step.context_tokens);
         steps.generation_requests.push(step.generation_requests);
         steps.generation_tokens.push(step.generation_tokens);
-        if step.kind != StepKind::Idle {
-            if let (Some(before), Some(gap)) = (before, step.gap_ns) {
-                gap_values.entry(format!("{before}_to_{}", step.kind)).or_default().push(gap.as_ns());
-            }
-            before = Some(step.kind);
+    }
+    let mut gap_values: BTreeMap<StepPair, Vec<i64>> = BTreeMap::new();
+    for (before, step) in neighbours(drawn) {
+        if let Some(gap) = step.gap_ns {
+            gap_values.entry(StepPair::new(before.kind, step.kind)).or_default().push(gap.as_ns());
         }
     }
     TraceData {
@@ -194,7 +193,7 @@ fn trace_data(trace: &Trace, origin: Option<i64>) -> TraceData {
         evidence: trace.evidence.name(),
         totals: if trace.steps.is_empty() { String::new() } else { totals(trace) },
         offset: trace.epoch_ns.zip(origin).map(|(epoch, origin)| epoch.saturating_sub(origin)),
-        end: trace.steps.iter().take(STEPS).map(|step| step.end_ns().as_ns()).max().unwrap_or_default(),
+        end: drawn.iter().map(|step| step.end_ns().as_ns()).max().unwrap_or_default(),
         steps,
         gaps: trace.gaps.clone(),
         gap_values,

@@ -4,8 +4,8 @@ use super::grid::{Cell, Grid, cell, words};
 use super::headline::headline;
 use super::nights::verdicts_markdown;
 use super::page::Reported;
-use crate::check::{Outcome, Verdict};
 use crate::history::Verdicts;
+use crate::judge::{Answer, Verdict};
 use crate::lane::Lane;
 
 /// GitHub refuses a summary of more than 1 MiB as a whole.
@@ -71,9 +71,9 @@ pub(crate) fn grid(runs: &[Reported]) -> Grid {
 fn checks(verdict: &Verdict) -> Grid {
     let mut grid = Grid::new(["check", "result", "what was seen"].map(words));
     for check in &verdict.checks {
-        let word = check.outcome.word();
-        let word = if matches!(check.outcome, Outcome::Fail(_)) { Cell::strong(word) } else { word.into() };
-        grid.row([check.name.as_str().into(), word, check.outcome.detail().into()]);
+        let word = check.answer.word();
+        let word = if matches!(check.answer, Answer::Fails(_)) { Cell::strong(word) } else { word.into() };
+        grid.row([check.name.as_str().into(), word, check.answer.detail().into()]);
     }
     grid
 }

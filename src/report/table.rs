@@ -1,23 +1,24 @@
 //! A decided run, and what `inspect` measures beside steps and gaps, as text for terminals and logs.
 
 use super::traces;
-use crate::check::{Check, Decided, Verdict, arrivals};
+use crate::judge::{Check, Decided, Verdict};
+use crate::observe::arrivals;
 use crate::time::Nanos;
 use crate::trace::{Device, ExplainedGap, Ranks, Trace};
 
 /// Everything a person wants to see of a decided run.
 pub(crate) fn decided(decided: &Decided) -> String {
     let mut text = String::new();
-    for trace in &decided.traces {
-        text += &traces::text(trace, &arrivals(trace, &decided.ledger));
+    for trace in &decided.observed.traces {
+        text += &traces::text(trace, &arrivals(trace, &decided.observed.ledger));
         text.push('\n');
     }
-    let workers: Vec<&Trace> = decided.workers().collect();
+    let workers: Vec<&Trace> = decided.observed.workers().collect();
     if let Some(together) = ranks(&workers) {
         text += &together;
         text.push('\n');
     }
-    let ledger = &decided.ledger;
+    let ledger = &decided.observed.ledger;
     text += &format!(
         "ledger  requests {}, context tokens {}, generation tokens {} (output tokens {})\n\n",
         ledger.requests.len(),
@@ -40,9 +41,8 @@ pub(crate) fn failures(verdict: &Verdict) -> String {
 }
 
 fn lines(checks: &[&Check]) -> String {
-    let line = |check: &&Check| {
-        format!("{:<5} {:<12} {}\n", check.outcome.word(), check.name, check.outcome.detail())
-    };
+    let line =
+        |check: &&Check| format!("{:<5} {:<12} {}\n", check.answer.word(), check.name, check.answer.detail());
     checks.iter().map(line).collect()
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::grid::{Column, Grid, cell, numbers, words};
-use crate::check::Arrivals;
+use crate::observe::Arrivals;
 use crate::text::inert;
-use crate::trace::{GapSummary, Problem, Step, Trace, TraceRole};
+use crate::trace::{GapSummary, Problem, Step, StepPair, Trace, TraceRole};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -166,12 +166,12 @@ fn batch(requests: Option<u64>, tokens: Option<u64>) -> String {
 }
 
 /// The gaps between steps, or between a device's operations, by pair.
-pub(super) fn gaps(gaps: &BTreeMap<String, GapSummary>) -> Grid {
+pub(super) fn gaps(gaps: &BTreeMap<StepPair, GapSummary>) -> Grid {
     let columns = ["count", "min", "p50", "p90", "max"].map(numbers);
     let mut grid = Grid::new(std::iter::once(words("step gap")).chain(columns));
     for (pair, gap) in gaps {
         let times = [gap.min_ns, gap.p50_ns, gap.p90_ns, gap.max_ns].map(|time| time.to_string());
-        grid.row([pair.replace('_', " "), gap.count.to_string()].into_iter().chain(times));
+        grid.row([pair.to_string().replace('_', " "), gap.count.to_string()].into_iter().chain(times));
     }
     grid
 }

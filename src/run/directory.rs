@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::error::RunError;
 use super::record::RunRecord;
 use super::retention;
+use crate::atomic;
 use crate::client::{Ledger, Served};
 use crate::plan::Plan;
 
@@ -83,29 +84,24 @@ impl RunDirectory {
 
     pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<(), RunError> {
         let path = self.0.join(name);
-        let write = || -> std::io::Result<()> {
-            // Beside and renamed: a reader finds the old file or the new one, never a half.
-            let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
-            file.write_all(text.as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|error| RunError::directory(&path, error))
-    }
-
-    /// As [`Self::write_json`], and on the disk when it returns: a power cut leaves the old file or
-    /// the new one. For the file that says whether the directory is complete.
-    pub(crate) fn write_json_durably(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        self.write_json(name, value)?;
-        let path = self.0.join(name);
-        let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
-        synced.map_err(|error| RunError::directory(path, error))
+        atomic::write(&path, text).map_err(|error| RunError::directory(path, error))
     }
 
     pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| RunError::directory(self.0.join(name), error))?;
-        self.write_text(name, &(text + "\n"))
+        self.write_text(name, &self.json(name, value)?)
+    }
+
+    /// As [`Self::write_json`], and on the disk when it returns. For the file that says whether the directory is
+    /// complete.
+    pub(crate) fn write_json_durably(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+        let path = self.0.join(name);
+        let text = self.json(name, value)?;
+        atomic::write_durably(&path, &text).map_err(|error| RunError::directory(path, error))
+    }
+
+    fn json(&self, name: &str, value: &impl Serialize) -> Result<String, RunError> {
+        let text = serde_json::to_string_pretty(value);
+        text.map(|text| text + "\n").map_err(|error| RunError::directory(self.0.join(name), error))
     }
 
     pub(crate) fn write_plan(&self, plan: &Plan) -> Result<(), RunError> {

@@ -1,12 +1,12 @@
 //! A run, or bare traces, as a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{LedgerFacts, Owner, RankFacts, RankGroup, Ratio, Snapshot, StepFacts};
 use super::interval::Interval;
 use super::table::{Column, Table};
-use crate::check::{Decided, fits_sequence};
 use crate::lane::Lane;
+use crate::observe::{Observed, Rank};
 use crate::plan::Expected;
 use crate::trace::{Budget, Counts, Operators, Step, StepKind, StepOperators, Trace};
 
@@ -17,14 +17,15 @@ const WITH_RATIOS: [Lane; 2] = [Lane::Gaudi, Lane::Standin];
 const MOST_SHAPES: usize = 8;
 
 impl Snapshot {
-    /// The structure of a decided run.
+    /// The structure of a run.
     #[must_use]
-    pub fn of_run(decided: &Decided) -> Self {
-        let plan = &decided.plan;
-        let ledger = &decided.ledger;
+    pub fn of_run(observed: &Observed) -> Self {
+        let plan = &observed.plan;
+        let ledger = &observed.ledger;
         let requests = ledger.requests.len() as u64;
-        let of_rank = |(trace, operators): (&Trace, &Operators)| {
-            let steps = if requests == 1 { sequence(trace) } else { language(trace, &plan.expected) };
+        let of_rank = |rank: Rank<'_>| {
+            let Rank { trace, operators } = rank;
+            let steps = if requests == 1 { sequence(trace) } else { language(rank, &plan.expected) };
             let ratios = if WITH_RATIOS.contains(&plan.lane) { ratios(trace) } else { BTreeMap::new() };
             let mut facts = RankFacts { steps, ratios, ..rank_facts(trace, operators) };
             // An engine may fall idle once a request and need not: it depends on when they arrive.
@@ -37,12 +38,13 @@ impl Snapshot {
         Self {
             owner: Some(Owner { procedure: plan.procedure.clone(), lane: plan.lane.to_string() }),
             seen: versions.collect::<Vec<_>>().join(", "),
+            runs: None,
             ledger: Some(LedgerFacts {
                 requests,
                 prompt_tokens: ledger.requests.iter().map(|served| served.prompt_tokens).sum(),
                 output_tokens: ledger.output_tokens(),
             }),
-            ranks: grouped(decided.workers_with_operators().map(of_rank)),
+            ranks: grouped(observed.ranks().map(of_rank)),
         }
     }
 
@@ -108,12 +110,8 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
         facts.sampler.observe(sampled(step), listed(&counted.behind));
         facts.budgets.observe(column, budgets(counted));
         if let Some(calls) = counted.calls.as_ref().filter(|calls| !calls.is_empty()) {
-            let shapes = facts.calls.entry(column).or_default();
-            if shapes.len() < MOST_SHAPES || shapes.contains(calls) {
-                shapes.insert(calls.clone());
-            } else {
-                shapes.insert(vec![format!("(more than {MOST_SHAPES} shapes)")]);
-            }
+            facts.calls.entry(column).or_default().insert(calls.clone());
+            keep_few(facts.calls.entry(column).or_default());
         }
     }
     // Some servers sample inside the step: a closed world of nothing would say nothing.
@@ -121,6 +119,19 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
         facts.sampler = Table::default();
     }
     facts
+}
+
+/// Keeps the first shapes in the order of their text, whatever the order of the steps.
+fn keep_few(shapes: &mut BTreeSet<Vec<String>>) {
+    let more = vec![format!("(more than {MOST_SHAPES} shapes)")];
+    let marked = shapes.remove(&more);
+    let mut dropped = marked;
+    while shapes.len() > MOST_SHAPES {
+        dropped |= shapes.pop_last().is_some();
+    }
+    if dropped {
+        shapes.insert(more);
+    }
 }
 
 /// Operators that no budget counts. What `aten::item` calls is counted with it; what calls it without
@@ -181,8 +192,9 @@ fn describe(step: &Step) -> String {
 }
 
 /// A trace inside the bounds says only that it is: any other of the language is equal to it.
-fn language(trace: &Trace, expected: &Expected) -> StepFacts {
-    let mut facts = vec![match fits_sequence(trace, &expected.sequence) {
+fn language(rank: Rank<'_>, expected: &Expected) -> StepFacts {
+    let trace = rank.trace;
+    let mut facts = vec![match rank.fits(&expected.sequence) {
         Ok(()) => format!("sequence within {}", expected.sequence),
         Err(seen) => format!("sequence {seen}, which is not within {}", expected.sequence),
     }];
@@ -201,18 +213,40 @@ fn language(trace: &Trace, expected: &Expected) -> StepFacts {
 fn ratios(trace: &Trace) -> BTreeMap<String, Ratio> {
     let mut ratios = BTreeMap::new();
     for (pair, gaps) in &trace.gaps {
-        let from = pair.split("_to_").next().unwrap_or_default();
         let mut durations: Vec<i64> = trace
             .steps
             .iter()
-            .filter(|step| step.kind.name() == from)
+            .filter(|step| step.kind == pair.from)
             .map(|step| step.duration_ns.as_ns())
             .collect();
         durations.sort_unstable();
         let median = durations.get(durations.len().saturating_sub(1) / 2).copied().unwrap_or_default();
         if let Some(ratio) = Ratio::of(gaps.p50_ns.as_ns(), median) {
-            ratios.insert(pair.clone(), ratio);
+            ratios.insert(pair.to_string(), ratio);
         }
     }
     ratios
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first eight in the order of the steps were kept, so that runs with the same shapes differed.
+    #[test]
+    fn which_shapes_are_kept_does_not_depend_on_the_order_of_steps() {
+        let shapes: Vec<Vec<String>> = (0..12).map(|name| vec![format!("aten::op{name:02}")]).collect();
+        let kept = |order: Vec<&Vec<String>>| {
+            let mut kept = BTreeSet::new();
+            for shape in order {
+                kept.insert(shape.clone());
+                keep_few(&mut kept);
+            }
+            kept
+        };
+        let forwards = kept(shapes.iter().collect());
+        assert_eq!(forwards, kept(shapes.iter().rev().collect()));
+        assert_eq!(forwards.len(), MOST_SHAPES + 1);
+        assert!(forwards.contains(&vec!["(more than 8 shapes)".to_owned()]));
+    }
 }

@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub(crate) owner: Option<Owner>,
     /// Versions it was seen with. Not compared.
     pub(crate) seen: String,
+    /// Runs that were accepted into it; of the same software they may disagree in what is an interval. Absent where
+    /// nothing was accepted, or where it was before runs were counted. Not compared.
+    pub(crate) runs: Option<u64>,
     /// Absent for bare traces.
     pub(crate) ledger: Option<LedgerFacts>,
     /// Ranks that ran the same stand together.

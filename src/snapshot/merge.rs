@@ -24,6 +24,31 @@ pub(crate) struct Merged {
     pub(crate) widened: Vec<String>,
 }
 
+/// Accepts runs of one procedure: into the reviewed snapshot, or into the first of them where that has what the
+/// runs have not (the software lost it) or where there is none. `None` where the runs contradict one another.
+pub(crate) fn accept_all(reviewed: Option<&Snapshot>, runs: &[&Snapshot]) -> Option<Merged> {
+    let first = *runs.first()?;
+    let known = reviewed.filter(|reviewed| reviewed.seen == first.seen).and_then(|reviewed| reviewed.runs);
+    let bases = [reviewed, Some(first)];
+    bases.into_iter().flatten().find_map(|base| {
+        let mut merged = Merged { snapshot: base.clone(), widened: Vec::new() };
+        for run in runs {
+            if !merged.snapshot.differences(run).is_empty() {
+                let Merged { snapshot, widened } = merged.snapshot.accepting(run);
+                merged.snapshot = snapshot;
+                merged.widened.extend(widened);
+            }
+        }
+        // Steps and tokens are no intervals: of runs that differ in them, the last would hide the others.
+        if runs.iter().any(|run| !merged.snapshot.differences(run).is_empty()) {
+            return None;
+        }
+        let before = if std::ptr::eq(base, first) { None } else { known };
+        merged.snapshot.runs = Some(before.unwrap_or(0) + runs.len() as u64);
+        Some(merged)
+    })
+}
+
 impl Snapshot {
     /// This snapshot with a run accepted into it. Counts are widened where the versions are the same, and
     /// replaced where they are not. Counts that did not differ stay as they were reviewed, intervals too.
@@ -51,7 +76,7 @@ impl Snapshot {
         let ranks = grouped(ranks.collect::<Vec<_>>().into_iter());
         let mut distinct = BTreeSet::new();
         widened.retain(|one| distinct.insert(one.clone()));
-        Merged { snapshot: Self { ranks, ..seen.clone() }, widened }
+        Merged { snapshot: Self { ranks, runs: self.runs, ..seen.clone() }, widened }
     }
 }
 
@@ -109,6 +134,7 @@ fn merge_table(before: &Table, after: &mut Table, accept: Accept, widened: &mut 
 
 #[cfg(test)]
 mod tests {
+    use super::super::interval::Interval;
     use super::*;
     use crate::snapshot::RankGroup;
 
@@ -135,5 +161,71 @@ mod tests {
         assert_eq!(lines(&merged.snapshot), ["0 aten::mm: 1..2", "1 aten::mm: 2..4"]);
         assert_eq!(merged.widened, ["decode aten::mm 1 → 1..2", "decode aten::mm 3..4 → 2..4"]);
         assert_eq!(lines(&reviewed.replaced_by(&seen)), ["0 1 aten::mm: 2"]);
+    }
+
+    fn reviewed() -> Snapshot {
+        let text = include_str!("../../snapshots/vllm-cpu/async_multiple_requests.snap");
+        Snapshot::parse(text).unwrap()
+    }
+
+    fn changed(change: impl Fn(&mut RankFacts)) -> Snapshot {
+        let mut seen = reviewed();
+        change(&mut seen.ranks[0].facts);
+        seen
+    }
+
+    /// Of a run that had lost something, "the runs contradict one another" was said, and nothing was proposed:
+    /// only deleting the file helped.
+    #[test]
+    fn a_run_that_lost_something_can_be_accepted() {
+        let without_stacks = changed(|facts| facts.refresh = Table::default());
+        let without_operators = changed(|facts| {
+            facts.operators = Table::default();
+            facts.calls.clear();
+        });
+        let weaker = changed(|facts| {
+            facts.evidence = "frames".to_owned();
+            facts.context_tokens = "unknown".to_owned();
+        });
+        let without_prompt = changed(|facts| {
+            for table in [&mut facts.operators, &mut facts.refresh, &mut facts.budgets] {
+                let text: Vec<String> = table.lines();
+                table.columns.remove(&Column::Prompt);
+                let mut rest = Table::default();
+                rest.columns.clone_from(&table.columns);
+                for line in text {
+                    let (name, _) = line.rsplit_once(": ").unwrap();
+                    for column in rest.columns.clone() {
+                        rest.set(name, column, table.get(name, column));
+                    }
+                }
+                *table = rest;
+            }
+            facts.calls.remove(&Column::Prompt);
+        });
+        for seen in [without_stacks, without_operators, weaker, without_prompt] {
+            assert!(!reviewed().differences(&seen).is_empty());
+            let merged = accept_all(Some(&reviewed()), &[&seen]).expect("one run contradicts nothing");
+            assert!(merged.snapshot.differences(&seen).is_empty());
+            let again = Snapshot::parse(&merged.snapshot.to_string()).unwrap();
+            assert!(again.differences(&seen).is_empty(), "what is written allows the run, too");
+        }
+    }
+
+    /// A snapshot of one run failed clean runs later, and nothing said that it had seen one.
+    #[test]
+    fn accepted_runs_are_counted_and_contradictions_are_refused() {
+        let one = reviewed();
+        assert_eq!(accept_all(None, &[&one]).unwrap().snapshot.runs, Some(1));
+        let other = changed(|facts| facts.operators.set("aten::mm", Column::Decode, Interval::of(99)));
+        let both = accept_all(None, &[&one, &other]).unwrap();
+        assert_eq!(both.snapshot.runs, Some(2));
+        assert_eq!(both.widened, ["decode aten::mm 0 → 0..99"]);
+        assert!(both.snapshot.differences(&one).is_empty() && both.snapshot.differences(&other).is_empty());
+        let third = accept_all(Some(&both.snapshot), &[&one]).unwrap();
+        assert_eq!(third.snapshot.runs, Some(3));
+        assert!(third.snapshot.to_string().contains("\nruns 3\n"));
+        let weaker = changed(|facts| facts.evidence = "frames".to_owned());
+        assert!(accept_all(Some(&one), &[&one, &weaker]).is_none());
     }
 }

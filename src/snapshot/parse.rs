@@ -86,7 +86,7 @@ impl Reading {
             return match line {
                 HEAD => Ok(()),
                 _ if older => Err(format!(
-                    "{line:?} where {HEAD:?} is expected: written by another tracegate; accept the run again (of a run directory, `tracegate check RUN_DIR` writes it anew)"
+                    "{line:?} where {HEAD:?} is expected: written by another tracegate; accept the run again (of a run directory, `tracegate check --write RUN_DIR` writes it anew)"
                 )),
                 _ => Err(format!("{line:?} where {HEAD:?} is expected")),
             };
@@ -219,6 +219,7 @@ impl Reading {
             "procedure" => self.procedure = Some(value.to_owned()),
             "lane" => self.lane = Some(value.to_owned()),
             "seen" => value.clone_into(&mut self.snapshot.seen),
+            "runs" => self.snapshot.runs = Some(value.parse().ok()?),
             _ => return None,
         }
         Some(())

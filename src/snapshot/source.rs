@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::describe::footer;
 use super::facts::Snapshot;
 use super::parse::SnapshotError;
-use crate::check::decide;
+use crate::observe::Observed;
 use crate::run::{RunDirectory, RunError};
 use crate::trace::{Operators, Trace, TraceRole, inspect_with_operators};
 
@@ -61,10 +61,10 @@ impl Source {
     /// As [`SourceError`]: infrastructure errors, never differences.
     pub fn read(path: &Path) -> Result<Self, SourceError> {
         if path.join("run.json").is_file() {
-            let decided = decide(&RunDirectory::open(path)?)?;
+            let observed = Observed::read(&RunDirectory::open(path)?)?;
             return Ok(Self {
-                snapshot: Snapshot::of_run(&decided),
-                left_out: footer(&decided.traces, &decided.operators),
+                snapshot: Snapshot::of_run(&observed),
+                left_out: footer(&observed.traces, &observed.operators),
             });
         }
         if path.extension().is_some_and(|end| end == "snap" || end == "new") {

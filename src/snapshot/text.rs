@@ -22,7 +22,7 @@ impl Snapshot {
     #[must_use]
     pub(crate) fn core_text(&self) -> String {
         let mut text = String::new();
-        let bare = Self { seen: String::new(), ..self.clone() };
+        let bare = Self { seen: String::new(), runs: None, ..self.clone() };
         // Writing to a String cannot fail.
         let _ = bare.write(&mut text, write_core);
         text
@@ -35,6 +35,9 @@ impl Snapshot {
         }
         if !self.seen.is_empty() {
             writeln!(out, "seen {}", self.seen)?;
+        }
+        if let Some(runs) = self.runs {
+            writeln!(out, "runs {runs}")?;
         }
         if let Some(LedgerFacts { requests, prompt_tokens, output_tokens }) = &self.ledger {
             writeln!(

@@ -312,6 +312,11 @@ impl Sink for Collector {
     }
 }
 
+/// Categories that are told apart.
+const MOST_CATEGORIES: usize = 1_000;
+/// Stands for all others.
+const OTHER: &str = "(other categories)";
+
 /// The categories met so far. There are some twenty, and runs of one category are long, so the last
 /// one is tried first and the rest in turn.
 #[derive(Debug, Default)]
@@ -327,10 +332,12 @@ impl Categories {
         let text = String::from_utf8_lossy(raw);
         self.1 = match self.0.iter().position(|(name, _)| *name == text) {
             Some(known) => known,
-            // A hostile file may invent a category per event; those beyond a thousand share one.
-            None if self.0.len() > 1_000 => 0,
+            // A hostile file may invent a category per event; those beyond a thousand share one of their own, so
+            // that none is taken for one that means something.
+            None if self.0.len() > MOST_CATEGORIES => MOST_CATEGORIES,
             None => {
-                self.0.push((text.into_owned(), CategoryTotal::default()));
+                let name = if self.0.len() == MOST_CATEGORIES { OTHER.to_owned() } else { text.into_owned() };
+                self.0.push((name, CategoryTotal::default()));
                 self.0.len() - 1
             }
         };
@@ -342,6 +349,24 @@ impl Categories {
 mod tests {
     use super::*;
     use crate::trace::read::read_bytes;
+
+    /// The 1,002nd category shared the place of the first, and its events became decode steps.
+    #[test]
+    fn a_category_too_many_is_no_known_one() {
+        let event = |cat: &str| {
+            format!(
+                r#"{{"ph":"X","cat":"{cat}","name":"execute_context_0(0)_generation_1(1)","pid":1,"tid":1,"ts":1,"dur":1}}"#
+            )
+        };
+        let mut events = vec![event("user_annotation")];
+        events.extend((0..1_100).map(|number| event(&format!("made_up_{number}"))));
+        events.push(event("user_annotation"));
+        let mut collector = Collector::default();
+        read_bytes(format!("[{}]", events.join(",")).as_bytes(), usize::MAX, &mut collector);
+        assert_eq!(collector.steps.len(), 2);
+        let last = collector.categories().last().map(|(name, total)| (name.to_owned(), total.events));
+        assert_eq!(last, Some((OTHER.to_owned(), 101)));
+    }
 
     /// Measured once: frames kept beside annotations took 2 bytes an event, 38 MB of 20 million.
     #[test]

@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::defect::DefectKind;
+use super::gap::{GapSummary, StepPair, summaries};
 use super::model::Trace;
 use super::pairs::LaneKey;
 use super::read::{Sink, read_file};
 use super::scan::RawEvent;
-use super::step::{GapSummary, Step, StepKind, summaries};
+use super::step::{Step, StepKind};
 use crate::time::Nanos;
 
 /// Categories of engine events, in lower case: upstream writes `kernel`, Gaudi's bridge 1.19 `Kernel`
@@ -38,7 +39,7 @@ pub struct Device {
     pub events: u64,
     /// The device-idle gap between neighbouring steps by pair: from the end of everything launched
     /// before the later step began to the first event behind that. Never below zero.
-    pub gaps: BTreeMap<String, GapSummary>,
+    pub gaps: BTreeMap<StepPair, GapSummary>,
 }
 
 impl Trace {
@@ -55,10 +56,10 @@ impl Trace {
             return None;
         }
         let mut busy_until: Option<Nanos> = None;
-        let mut pairs: BTreeMap<String, Vec<Nanos>> = BTreeMap::new();
+        let mut pairs: BTreeMap<StepPair, Vec<Nanos>> = BTreeMap::new();
         for (place, span) in pass.spans.iter().enumerate() {
             if let (Some(until), Some(first), Some(before)) = (busy_until, span.first, place.checked_sub(1)) {
-                let pair = format!("{}_to_{}", steps[before].kind, steps[place].kind);
+                let pair = StepPair::new(steps[before].kind, steps[place].kind);
                 pairs.entry(pair).or_default().push((first - until).max(Nanos::ZERO));
             }
             busy_until = busy_until.max(span.last);

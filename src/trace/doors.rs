@@ -6,10 +6,11 @@ use std::sync::mpsc::sync_channel;
 use super::annotation::Annotation;
 use super::collect::Collector;
 use super::defect::DefectKind;
+use super::gap::gaps_by_pair;
 use super::read::{Sink, read_bytes};
 use super::scan::RawEvent;
 use super::source::{self, Delivery, HEADROOM, IN_FLIGHT};
-use super::step::{RawStep, arrange, gaps_by_pair};
+use super::step::{RawStep, arrange};
 use crate::time::Nanos;
 
 /// What a reading of some bytes yields, for comparison.

@@ -10,10 +10,11 @@ use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::file_name::{FileName, is_trace_name};
+use super::gap::{GapSummary, StepPair, gaps_by_pair};
 use super::operators::Operators;
 use super::pairs::LaneKey;
 use super::read::read_file;
-use super::step::{Evidence, GapSummary, Step, Totals, arrange, gaps_by_pair};
+use super::step::{Evidence, Step, Totals, arrange};
 use crate::time::Nanos;
 
 /// Whose trace a file is.
@@ -87,7 +88,7 @@ pub struct Trace {
     /// Counts over the steps.
     pub totals: Totals,
     /// Step gaps by pair of kinds.
-    pub gaps: BTreeMap<String, GapSummary>,
+    pub gaps: BTreeMap<StepPair, GapSummary>,
     /// Compilations in the window.
     pub recompiles: Recompiles,
     /// Every leniency and every damage, what ended the reading first.
@@ -353,9 +354,9 @@ fn read_all<T: Send>(files: &[PathBuf], read: impl Fn(&Path) -> T + Sync) -> Vec
         let read = &read;
         std::thread::scope(|scope| {
             let reading: Vec<_> = some.iter().map(|file| scope.spawn(move || read(file))).collect();
-            for (thread, file) in reading.into_iter().zip(some) {
-                // A reader that panicked is a defect of this crate; reading again shows it.
-                all.push(thread.join().unwrap_or_else(|_| read(file)));
+            for thread in reading {
+                // A reader that panicked is a defect of this crate, and is seen as one.
+                all.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
         });
     }

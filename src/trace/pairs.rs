@@ -10,6 +10,12 @@ use crate::time::Nanos;
 /// stand in any order in the file, an end in front of its begin included; it bounds the memory.
 const REORDER: usize = 256;
 
+/// Begin events of one file that may be open or held back at a time, and lanes that are told apart: a trace of a
+/// thousand threads a thousand calls deep has as many. Those beyond are refused, so that a file without ends needs
+/// no memory.
+const MOST_OPEN: usize = 1 << 18;
+const MOST_LANES: usize = 1 << 16;
+
 /// pid and tid as written, quotes removed.
 pub(crate) type LaneKey = (Box<[u8]>, Box<[u8]>);
 
@@ -50,6 +56,13 @@ impl Edge {
             Self::End(at, _) => *at,
         }
     }
+
+    fn alone(self) -> Paired {
+        match self {
+            Self::Begin(begun) => Paired::DanglingBegin(begun),
+            Self::End(_, place) => Paired::DanglingEnd(place),
+        }
+    }
 }
 
 /// Handle of a (pid, tid) pair.
@@ -61,6 +74,8 @@ struct Lane {
     key: LaneKey,
     held: VecDeque<Edge>,
     open: Vec<Begun>,
+    /// Begins that were refused while others were open: their ends come first.
+    refused: u64,
 }
 
 /// The lanes of one file.
@@ -68,6 +83,8 @@ struct Lane {
 pub(crate) struct Pairs {
     ids: HashMap<LaneKey, LaneId>,
     lanes: Vec<Lane>,
+    /// Begin events that are open or held back.
+    begins: usize,
 }
 
 impl Pairs {
@@ -98,12 +115,27 @@ impl Pairs {
 
     fn push(&mut self, pid: &[u8], tid: &[u8], edge: Edge) -> Option<Paired> {
         let next = LaneId(self.lanes.len());
-        let key = (pid.into(), tid.into());
+        let key: LaneKey = (pid.into(), tid.into());
+        if next.0 >= MOST_LANES && !self.ids.contains_key(&key) {
+            return Some(edge.alone());
+        }
         let id = *self.ids.entry(key).or_insert_with_key(|key| {
-            self.lanes.push(Lane { key: key.clone(), held: VecDeque::new(), open: Vec::new() });
+            self.lanes.push(Lane { key: key.clone(), held: VecDeque::new(), open: Vec::new(), refused: 0 });
             next
         });
         let lane = self.lanes.get_mut(id.0)?;
+        match edge {
+            Edge::Begin(_) if self.begins >= MOST_OPEN => {
+                lane.refused += 1;
+                return Some(edge.alone());
+            }
+            Edge::Begin(_) => self.begins += 1,
+            Edge::End(..) if lane.refused > 0 => {
+                lane.refused -= 1;
+                return None;
+            }
+            Edge::End(..) => {}
+        }
         // Equal times keep the order of the file: an end and the begin of the next slice share one.
         let place = lane.held.iter().rposition(|held| held.at() <= edge.at()).map_or(0, |place| place + 1);
         lane.held.insert(place, edge);
@@ -111,7 +143,11 @@ impl Pairs {
             return None;
         }
         let first = lane.held.pop_front()?;
-        lane.pair(first, id)
+        let paired = lane.pair(first, id);
+        if matches!(paired, Some(Paired::Slice { .. })) {
+            self.begins -= 1;
+        }
+        paired
     }
 }
 
@@ -181,6 +217,32 @@ mod tests {
     #[test]
     fn what_has_no_partner_dangles() {
         assert_eq!(paired(&[(false, 1), (true, 2)]), (vec![], 2));
+    }
+
+    /// Begins without ends were all kept.
+    #[test]
+    fn begins_without_ends_need_no_memory() {
+        let name = Names::default().intern(b"op", (0, 0));
+        let begun = |at: usize| Begun {
+            name,
+            category: 0,
+            start: Nanos::from_ns(at as i64),
+            place: place(at as u64),
+        };
+        let mut pairs = Pairs::default();
+        let refused = (0..MOST_OPEN + 10).filter(|at| pairs.begin(b"1", b"1", begun(*at)).is_some()).count();
+        assert_eq!(refused, 10);
+        // The ends of those that were refused end nothing else.
+        let end = MOST_OPEN as i64 + 100;
+        for _ in 0..10 {
+            assert_eq!(pairs.end(b"1", b"1", Nanos::from_ns(end), place(0)), None);
+        }
+        let more = MOST_LANES + 5;
+        let alone = (1..more).filter(|lane| {
+            let lane = lane.to_string();
+            pairs.end(b"2", lane.as_bytes(), Nanos::ZERO, place(0)).is_some()
+        });
+        assert_eq!(alone.count(), 5);
     }
 
     proptest! {

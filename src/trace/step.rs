@@ -1,6 +1,5 @@
-//! Steps and gaps: what one execution of the model over one scheduled batch looked like in a trace.
+//! Steps: what one execution of the model over one scheduled batch looked like in a trace.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +40,13 @@ impl StepKind {
         }
     }
 
+    /// The kind of a step that did work, by its word.
+    pub(crate) fn working(name: &str) -> Option<Self> {
+        [Self::Prompt, Self::Decode, Self::Mixed, Self::Unclassified]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
     /// The letter in a step sequence such as `P D D D E`.
     #[must_use]
     pub fn letter(self) -> char {
@@ -60,8 +66,8 @@ impl fmt::Display for StepKind {
     }
 }
 
-/// What told the kinds of the steps, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What told the kinds of the steps, best first: evidence that is as good or better compares as less or equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Evidence {
@@ -78,6 +84,13 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    const ALL: [Self; 5] = [Self::Annotation, Self::HighLevel, Self::ModelForward, Self::Frames, Self::None];
+
+    /// The evidence of that word.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|evidence| evidence.name() == name)
+    }
+
     /// The word used in output, such as `annotation`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -289,63 +302,10 @@ impl Totals {
     }
 }
 
-/// The distribution of the gaps of one pair of kinds. Percentiles are nearest-rank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct GapSummary {
-    /// How many.
-    pub count: u64,
-    /// Smallest.
-    pub min_ns: Nanos,
-    /// Half are at or below.
-    pub p50_ns: Nanos,
-    /// Nine in ten are at or below.
-    pub p90_ns: Nanos,
-    /// Largest.
-    pub max_ns: Nanos,
-}
-
-/// Step gaps by pair, keyed `prompt_to_decode`, `decode_to_decode`, ….
-#[must_use]
-pub(crate) fn gaps_by_pair(steps: &[Step]) -> BTreeMap<String, GapSummary> {
-    let mut pairs: BTreeMap<String, Vec<Nanos>> = BTreeMap::new();
-    let mut previous: Option<&Step> = None;
-    for step in steps.iter().filter(|step| step.kind != StepKind::Idle) {
-        if let (Some(before), Some(gap)) = (previous, step.gap_ns) {
-            pairs.entry(format!("{}_to_{}", before.kind, step.kind)).or_default().push(gap);
-        }
-        previous = Some(step);
-    }
-    summaries(pairs)
-}
-
-/// The distribution of each pair's gaps.
-pub(crate) fn summaries(pairs: BTreeMap<String, Vec<Nanos>>) -> BTreeMap<String, GapSummary> {
-    pairs
-        .into_iter()
-        .filter_map(|(pair, mut gaps)| {
-            gaps.sort_unstable();
-            let summary = GapSummary {
-                count: gaps.len() as u64,
-                min_ns: *gaps.first()?,
-                p50_ns: nearest_rank(&gaps, 50)?,
-                p90_ns: nearest_rank(&gaps, 90)?,
-                max_ns: *gaps.last()?,
-            };
-            Some((pair, summary))
-        })
-        .collect()
-}
-
-/// The smallest value that at least `percent` of the sorted values do not exceed.
-fn nearest_rank(sorted: &[Nanos], percent: usize) -> Option<Nanos> {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::gap::gaps_by_pair;
 
     fn raw(name: &str, start: i64, duration: i64) -> RawStep {
         RawStep {
@@ -371,8 +331,8 @@ mod tests {
         assert_eq!(steps[0].start_ns, Nanos::ZERO);
         assert_eq!(steps[3].start_ns.as_ns(), 130);
         let pairs = gaps_by_pair(&steps);
-        assert_eq!(pairs["prompt_to_decode"].p50_ns.as_ns(), 50);
-        assert_eq!(pairs["decode_to_decode"].count, 1);
+        assert_eq!(pairs[&"prompt_to_decode".parse().unwrap()].p50_ns.as_ns(), 50);
+        assert_eq!(pairs[&"decode_to_decode".parse().unwrap()].count, 1);
     }
 
     #[test]
@@ -382,16 +342,6 @@ mod tests {
             raw("execute_context_0(0)_generation_1(1)", 20, 30),
         ]);
         assert_eq!(steps[1].gap_ns, Some(Nanos::from_ns(-10)));
-    }
-
-    #[test]
-    fn percentiles_are_nearest_rank() {
-        let values: Vec<_> = (1..=10).map(Nanos::from_ns).collect();
-        assert_eq!(nearest_rank(&values, 50).unwrap().as_ns(), 5);
-        assert_eq!(nearest_rank(&values, 90).unwrap().as_ns(), 9);
-        assert_eq!(nearest_rank(&values[..1], 90).unwrap().as_ns(), 1);
-        assert_eq!(nearest_rank(&values[..6], 90).unwrap().as_ns(), 6);
-        assert_eq!(nearest_rank(&[], 50), None);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Room, and what it may use. Earlier rooms never use later ones.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("text", &[]),
     ("time", &[]),
     ("panic", &[]),
     ("stats", &[]),
+    ("atomic", &[]),
     ("reexec", &[]),
     ("output", &["text"]),
     // Reads files and knows nothing of servers, lanes or procedures.
@@ -18,27 +19,28 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("standin", &["output", "reexec"]),
     ("lane", &["reexec", "standin", "text"]),
     ("procedure", &["lane", "standin", "trace"]),
-    ("plan", &["lane", "procedure"]),
+    ("plan", &["lane", "procedure", "trace"]),
     ("server", &["output", "plan", "procedure", "reexec", "text"]),
     ("client", &["plan", "procedure", "server", "text", "time"]),
-    ("run", &["client", "lane", "plan", "procedure", "server", "standin", "text", "time", "trace"]),
-    ("check", &["client", "plan", "procedure", "run", "time", "trace"]),
-    ("snapshot", &["check", "lane", "panic", "plan", "procedure", "run", "text", "trace"]),
-    ("history", &["check", "client", "lane", "plan", "run", "snapshot", "stats", "text", "time"]),
+    ("run", &["atomic", "client", "lane", "plan", "procedure", "server", "standin", "text", "time", "trace"]),
+    ("observe", &["client", "plan", "procedure", "run", "time", "trace"]),
+    ("snapshot", &["lane", "observe", "plan", "run", "text", "trace"]),
+    ("judge", &["client", "observe", "panic", "plan", "procedure", "run", "snapshot", "time", "trace"]),
+    ("history", &["client", "judge", "lane", "plan", "run", "stats", "text", "time"]),
     (
         "report",
         &[
-            "check", "client", "history", "lane", "plan", "run", "snapshot", "standin", "stats", "text",
-            "time", "trace",
+            "client", "history", "judge", "lane", "observe", "plan", "run", "snapshot", "standin", "stats",
+            "text", "time", "trace",
         ],
     ),
-    ("job", &["check", "lane", "plan", "procedure", "report", "run", "snapshot", "standin"]),
+    ("job", &["judge", "lane", "plan", "procedure", "report", "run", "standin"]),
     (
         "cli",
         &[
-            "check",
             "history",
             "job",
+            "judge",
             "lane",
             "output",
             "plan",
@@ -64,7 +66,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(sources(&path));
-        } else if path.extension().is_some_and(|end| end == "rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
             files.push(path);
         }
     }

@@ -241,3 +241,26 @@ fn the_script_of_a_plan_is_valid_and_ends_its_server() {
         assert!(script.contains(part), "{part}\n{script}");
     }
 }
+
+/// `tracegate check` rewrote the recorded verdict, snapshot and page, and could not decide a run that others own.
+#[test]
+fn checking_changes_nothing_unless_it_is_asked_to() {
+    let ran = run(&[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let directory = std::fs::read_dir(ran.directory.path().join("runs/standin")).unwrap();
+    let directory = directory.map(|entry| entry.unwrap().path()).next().unwrap();
+    std::fs::write(directory.join("verdict.json"), "{}").unwrap();
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o555);
+    let output = tracegate().arg("check").arg(&directory).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(directory.join("verdict.json")).unwrap(), "{}");
+    mode(0o755);
+    let output = tracegate().arg("check").arg("--write").arg(&directory).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let verdict = std::fs::read_to_string(directory.join("verdict.json")).unwrap();
+    assert!(verdict.contains("\"passed\": true"), "{verdict}");
+}

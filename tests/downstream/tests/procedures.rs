@@ -2,17 +2,16 @@
 
 use std::process::ExitCode;
 
-use tracegate::check::{Decided, Outcome};
-use tracegate::harness::Harness;
+use tracegate::harness::{Answer, Harness, Observed};
 
 fn main() -> ExitCode {
     Harness::new("procedures", "snapshots").check("short_answer", short_answer).run()
 }
 
 /// The manual of this crate promises an answer of three tokens.
-fn short_answer(decided: &Decided) -> Outcome {
-    match decided.ledger.output_tokens() {
-        3 => Outcome::Pass("3 output tokens".to_owned()),
-        other => Outcome::Fail(format!("{other} output tokens, expected 3")),
+fn short_answer(observed: &Observed) -> Answer {
+    match observed.ledger.output_tokens() {
+        3 => Answer::Holds("3 output tokens".to_owned()),
+        other => Answer::Fails(format!("{other} output tokens, expected 3")),
     }
 }

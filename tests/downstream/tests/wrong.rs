@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use tracegate::check::Outcome;
-use tracegate::harness::Harness;
+use tracegate::harness::{Answer, Harness};
 use tracegate::lane::Lane;
 
 fn main() -> ExitCode {
@@ -12,14 +11,14 @@ fn main() -> ExitCode {
         .lanes([Lane::Standin])
         .procedures([chosen])
         .out("target/wrong")
-        .check("no_decode", |decided| {
-            let decodes: u64 = decided.workers().map(|trace| trace.totals.decode).sum();
-            Outcome::Fail(format!("{decodes} decode steps, expected none"))
+        .check("no_decode", |observed| {
+            let decodes: u64 = observed.workers().map(|trace| trace.totals.decode).sum();
+            Answer::Fails(format!("{decodes} decode steps, expected none"))
         })
-        .check("careless", |decided| {
-            let rank = decided.workers().nth(1).expect("a second rank");
-            Outcome::Pass(rank.file.clone())
+        .check("careless", |observed| {
+            let rank = observed.workers().nth(1).expect("a second rank");
+            Answer::Holds(rank.file.clone())
         })
-        .check("elsewhere", |_| Outcome::NotApplicable("no second rank".to_owned()))
+        .check("elsewhere", |_| Answer::CannotSay("no second rank".to_owned()))
         .run()
 }

@@ -39,7 +39,7 @@ fn a_missing_snapshot_fails_and_is_pending() {
     let repository = repository();
     let (passed, said) = harness(repository.path(), &[("CI", "true"), ("INSTA_UPDATE", "auto")]);
     assert!(!passed);
-    assert!(said.contains("there is no committed snapshot"), "{said}");
+    assert!(said.contains("there is no reviewed snapshot"), "{said}");
     assert!(said.contains("[ops prompt decode]") && said.contains("cargo insta review --snapshot"), "{said}");
     assert!(said.contains("no snapshot under"), "{said}");
     let pending = snapshot(repository.path()).with_extension("snap.new");

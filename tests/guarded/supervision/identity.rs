@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::procedure_with;
 use crate::common::processes::survivors;
 use libtest_mimic::{Failed, Trial};
-use tracegate::check::decide;
+use tracegate::judge::decide;
 use tracegate::lane::{Lane, probe};
 use tracegate::plan::{Plan, PortSource, resolve};
 use tracegate::procedure::Procedure;
@@ -100,7 +100,7 @@ fn lost_port() -> Result<(), Failed> {
         record.boots[1].port.is_some_and(|port| port != taken[0].0) && record.boots[1].given_up.is_none()
     );
     assert!(run.path().join("server.1.log").is_file(), "the first boot's log is kept");
-    assert!(decide(&run)?.verdict.passed);
+    assert!(decide(&run, None)?.verdict.passed);
     Ok(())
 }
 

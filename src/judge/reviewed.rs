@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::parse::SnapshotError;
 use crate::plan::{Plan, Reviews};
-use crate::run::{RunDirectory, RunError};
+use crate::run::RunDirectory;
+use crate::snapshot::SnapshotError;
 
 /// A reviewed text and what to call it.
 pub(crate) struct ReviewedText {
@@ -29,7 +29,7 @@ const SHIPPED: [(&str, &str, &str); 13] = shipped! {
 };
 
 /// Why there is no reviewed text.
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// Nothing was reviewed.
     None(String),
     /// Something was, and cannot be read: never the same as nothing.
@@ -39,53 +39,46 @@ pub(super) enum Missing {
 /// The reviewed text beside a run's other files: what it was compared with where it ran.
 pub(crate) const COPY: &str = "reviewed.snap";
 
-/// The reviewed text of a run; why there is none otherwise. Where the directory of snapshots is not on this
-/// machine, the run's own copy stands for it.
-pub(super) fn text(reviews: &Reviews, plan: &Plan, run: &RunDirectory) -> Result<ReviewedText, Missing> {
-    let (lane, name) = (plan.lane.name(), plan.procedure.as_str());
-    match reviews {
-        Reviews::None => {
-            Err(Missing::None("no snapshots were named for this procedure (--snapshots DIR)".to_owned()))
-        }
-        Reviews::Shipped => SHIPPED
-            .iter()
-            .find(|(of, procedure, _)| (*of, *procedure) == (lane, name))
-            .map(|(_, _, text)| ReviewedText {
-                text: (*text).to_owned(),
-                label: format!("tracegate's own snapshots/{lane}/{name}.snap"),
-                of_its_versions: true,
-            })
-            .ok_or_else(|| {
-                Missing::None(format!("no snapshot of lane {lane} ships with tracegate (--snapshots DIR)"))
-            }),
-        Reviews::Directory(root) => {
-            let copy = run.path().join(COPY);
-            let elsewhere = !root.is_dir() && copy.is_file();
-            let file = if elsewhere { copy } else { file_of(root, plan) };
-            let label = if elsewhere { format!("the run's own {COPY}") } else { file.display().to_string() };
-            match std::fs::read_to_string(&file) {
-                Ok(text) => Ok(ReviewedText { text, label, of_its_versions: false }),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    Err(Missing::None(format!("there is no reviewed snapshot {}", file.display())))
+impl ReviewedText {
+    /// The reviewed text of a run; why there is none otherwise. Where the directory of snapshots is not on this
+    /// machine, the run's own copy stands for it.
+    pub(crate) fn of(reviews: &Reviews, plan: &Plan, run: &RunDirectory) -> Result<Self, Missing> {
+        let (lane, name) = (plan.lane.name(), plan.procedure.as_str());
+        match reviews {
+            Reviews::None => {
+                Err(Missing::None("no snapshots were named for this procedure (--snapshots DIR)".to_owned()))
+            }
+            Reviews::Shipped => SHIPPED
+                .iter()
+                .find(|(of, procedure, _)| (*of, *procedure) == (lane, name))
+                .map(|(_, _, text)| Self {
+                    text: (*text).to_owned(),
+                    label: format!("tracegate's own snapshots/{lane}/{name}.snap"),
+                    of_its_versions: true,
+                })
+                .ok_or_else(|| {
+                    Missing::None(format!(
+                        "no snapshot of lane {lane} ships with tracegate (--snapshots DIR)"
+                    ))
+                }),
+            Reviews::Directory(root) => {
+                let copy = run.path().join(COPY);
+                let elsewhere = !root.is_dir() && copy.is_file();
+                let file = if elsewhere { copy } else { file_of(root, plan) };
+                let label =
+                    if elsewhere { format!("the run's own {COPY}") } else { file.display().to_string() };
+                match std::fs::read_to_string(&file) {
+                    Ok(text) => Ok(Self { text, label, of_its_versions: false }),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        Err(Missing::None(format!("there is no reviewed snapshot {}", file.display())))
+                    }
+                    Err(error) => Err(Missing::Unreadable(SnapshotError {
+                        line: 1,
+                        reason: format!("{} cannot be read: {error}", file.display()),
+                    })),
                 }
-                Err(error) => Err(Missing::Unreadable(SnapshotError {
-                    line: 1,
-                    reason: format!("{} cannot be read: {error}", file.display()),
-                })),
             }
         }
-    }
-}
-
-/// Keeps what a run is compared with beside it, once, so that it is compared alike on another machine.
-///
-/// # Errors
-/// The copy cannot be written.
-pub(crate) fn keep_copy(plan: &Plan, run: &RunDirectory) -> Result<(), RunError> {
-    let known = matches!(plan.reviews, Reviews::Directory(_)) && !run.path().join(COPY).exists();
-    match text(&plan.reviews, plan, run) {
-        Ok(reviewed) if known => run.write_text(COPY, &reviewed.text),
-        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The workload of `vllm bench serve` as it was served: the lengths that the plan asked for.
 
-use super::outcome::Outcome;
-use crate::client::Ledger;
-use crate::plan::Plan;
+use super::answer::Answer;
+use crate::observe::Observed;
 use crate::procedure::PromptForm;
 
 /// Text is cut into tokens again by the server and comes out longer or shorter: two more than 512
@@ -11,9 +10,10 @@ const TEXT_SLACK: u64 = 4;
 
 /// Every request had a prompt and an output of the planned length. Without this, a client whose
 /// tokenizer disagrees with the server's measures another workload than the one named.
-pub(super) fn as_planned(plan: &Plan, ledger: &Ledger) -> Outcome {
+pub(super) fn as_planned(observed: &Observed) -> Answer {
+    let (plan, ledger) = (&observed.plan, &observed.ledger);
     let Some(bench) = &plan.bench else {
-        return Outcome::NotApplicable("the procedure names its requests one by one".to_owned());
+        return Answer::CannotSay("the procedure names its requests one by one".to_owned());
     };
     let text = plan.bench_command.is_some() || bench.prompts == PromptForm::Text;
     let slack = if text { TEXT_SLACK } else { 0 };
@@ -50,7 +50,7 @@ pub(super) fn as_planned(plan: &Plan, ledger: &Ledger) -> Outcome {
         range(least, most),
         range(fewest, largest.max(fewest))
     );
-    Outcome::from_complaints(&complaints, seen)
+    Answer::from_complaints(&complaints, seen)
 }
 
 fn range(least: u64, most: u64) -> String {

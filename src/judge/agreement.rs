@@ -1,14 +1,21 @@
 //! Several ranks of one engine: the same steps on each, at nearly the same time.
 
-use super::outcome::Outcome;
-use crate::procedure::Span;
+use super::answer::Answer;
+use crate::observe::Observed;
 use crate::time::Nanos;
 use crate::trace::{Ranks, Trace};
 
 /// Every rank ran the same batches in the same order, no further apart than allowed.
-pub(super) fn same_steps(workers: &[&Trace], allowed: Option<Span>) -> Outcome {
-    let Some(ranks) = Ranks::of(workers) else {
-        return Outcome::NotApplicable("there is one rank".to_owned());
+pub(super) fn same_steps(observed: &Observed) -> Answer {
+    let telling: Vec<&Trace> = observed.telling().iter().map(|rank| rank.trace).collect();
+    let allowed = observed.plan.expected.max_rank_skew;
+    let Some(ranks) = Ranks::of(&telling) else {
+        let reason = if observed.workers().count() > 1 {
+            "only the driver records steps"
+        } else {
+            "there is one rank"
+        };
+        return Answer::CannotSay(reason.to_owned());
     };
     let mut complaints: Vec<String> = ranks.difference.into_iter().collect();
     if let (Some(skew), Some(allowed)) = (ranks.skew, allowed)
@@ -18,5 +25,5 @@ pub(super) fn same_steps(workers: &[&Trace], allowed: Option<Span>) -> Outcome {
     }
     let skew = ranks.skew.map_or_else(|| "skew unknown".to_owned(), |skew| format!("largest skew {skew}"));
     let seen = format!("{} steps on each of {} ranks, {skew}", ranks.steps, ranks.count);
-    Outcome::from_complaints(&complaints, seen)
+    Answer::from_complaints(&complaints, seen)
 }

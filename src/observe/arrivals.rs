@@ -1,7 +1,5 @@
-//! Joins the client's clock with the trace's: a token cannot arrive before the step that made it has begun.
+//! When the client's tokens arrived, seen from the steps that made them.
 
-use super::outcome::Outcome;
-use super::steps::label;
 use crate::client::Ledger;
 use crate::time::Nanos;
 use crate::trace::{Step, StepKind, Trace};
@@ -18,43 +16,21 @@ pub struct Arrivals {
     pub median_ns: Nanos,
 }
 
-/// Each client token falls in or after the step that made it.
-pub(super) fn joined(workers: &[&Trace], ledger: &Ledger) -> Outcome {
-    let mut seen = Vec::new();
-    let mut complaints = Vec::new();
-    for trace in workers {
-        let rank = label(trace, workers.len());
-        match join(trace, ledger) {
-            Err(reason) => return Outcome::NotApplicable(reason),
-            Ok(join) => {
-                complaints.extend(join.too_early.iter().map(|text| format!("{rank}{text}")));
-                let mut medians: Vec<Nanos> =
-                    join.arrivals.iter().map(|arrivals| arrivals.median_ns).collect();
-                medians.sort_unstable();
-                let median = medians.get(medians.len() / 2).copied().unwrap_or_default();
-                let largest = medians.last().copied().unwrap_or_default();
-                seen.push(format!(
-                    "{rank}tokens arrive {median} after the end of their step (largest {largest})"
-                ));
-            }
-        }
-    }
-    Outcome::from_complaints(&complaints, seen.join("; "))
-}
-
 /// Arrivals per step, for tables; empty where they cannot be joined.
 pub(crate) fn arrivals(trace: &Trace, ledger: &Ledger) -> Vec<Arrivals> {
     join(trace, ledger).map(|join| join.arrivals).unwrap_or_default()
 }
 
-struct Join {
-    arrivals: Vec<Arrivals>,
-    too_early: Vec<String>,
+/// The two clocks joined.
+pub(crate) struct Join {
+    pub(crate) arrivals: Vec<Arrivals>,
+    /// Tokens that were there before their step began.
+    pub(crate) too_early: Vec<String>,
 }
 
 /// In order of time, the k-th token to arrive cannot have been made later than the k-th token made.
 /// Which request a token belongs to is not needed, and the trace does not tell.
-fn join(trace: &Trace, ledger: &Ledger) -> Result<Join, String> {
+pub(crate) fn join(trace: &Trace, ledger: &Ledger) -> Result<Join, String> {
     let mut times: Vec<Nanos> =
         ledger.requests.iter().flat_map(|served| served.token_ns.iter().copied()).collect();
     times.sort_unstable();

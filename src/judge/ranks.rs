@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::Outcome;
+use super::answer::Answer;
+use crate::observe::Observed;
 use crate::trace::{Trace, TraceRole};
 
 /// Exactly one worker trace for each of the expected ranks.
-pub(super) fn all_there(workers: &[&Trace], expected: u32) -> Outcome {
+pub(super) fn all_there(observed: &Observed) -> Answer {
+    let workers: Vec<&Trace> = observed.workers().collect();
+    let expected = observed.plan.expected.ranks;
     let mut complaints = Vec::new();
     let seen: Vec<u32> = workers.iter().filter_map(|trace| trace.rank).collect();
     // Versions before 0.13 do not say the rank; with one worker there is no question whose it is.
     if expected == 1 && workers.len() == 1 && seen.is_empty() {
-        return Outcome::Pass("1 worker trace".to_owned());
+        return Answer::Holds("1 worker trace".to_owned());
     }
     let missing: Vec<String> =
         (0..expected).filter(|rank| !seen.contains(rank)).map(|rank| rank.to_string()).collect();
@@ -19,7 +22,7 @@ pub(super) fn all_there(workers: &[&Trace], expected: u32) -> Outcome {
         complaints.push(format!("no worker trace of rank {}", missing.join(", ")));
     }
     let mut once = BTreeSet::new();
-    for trace in workers {
+    for trace in &workers {
         match trace.rank {
             Some(rank) if !once.insert(rank) => {
                 complaints.push(format!("rank {rank} has a second trace: {}", trace.file));
@@ -31,16 +34,16 @@ pub(super) fn all_there(workers: &[&Trace], expected: u32) -> Outcome {
             Some(_) => {}
         }
     }
-    Outcome::from_complaints(&complaints, format!("{} of {expected} worker traces", workers.len()))
+    Answer::from_complaints(&complaints, format!("{} of {expected} worker traces", workers.len()))
 }
 
 /// A front-end trace, where the plan expects one.
-pub(super) fn frontend(traces: &[Trace], expected: bool) -> Outcome {
-    if !expected {
-        return Outcome::NotApplicable("the plan expects no front-end trace".to_owned());
+pub(super) fn frontend(observed: &Observed) -> Answer {
+    if !observed.plan.expected.frontend {
+        return Answer::CannotSay("the plan expects no front-end trace".to_owned());
     }
-    match traces.iter().find(|trace| trace.role == TraceRole::Frontend) {
-        None => Outcome::Fail("no *.async_llm.* trace of the front end".to_owned()),
-        Some(trace) => Outcome::Pass(format!("{} ({} events, no steps)", trace.file, trace.events)),
+    match observed.traces.iter().find(|trace| trace.role == TraceRole::Frontend) {
+        None => Answer::Fails("no *.async_llm.* trace of the front end".to_owned()),
+        Some(trace) => Answer::Holds(format!("{} ({} events, no steps)", trace.file, trace.events)),
     }
 }

@@ -1,0 +1,72 @@
+//! Steps: both phases present, in the order the procedure allows, nothing compiled in between.
+
+use super::answer::Answer;
+use crate::observe::{Observed, Rank, run_lengths, working_steps};
+
+/// Prompt and decode steps are there. Idle steps are never counted; what no evidence classifies may be either.
+pub(super) fn presence(observed: &Observed, rank: Rank<'_>) -> Answer {
+    let (trace, sequence) = (rank.trace, &observed.plan.expected.sequence);
+    let totals = &trace.totals;
+    if trace.steps.is_empty() {
+        return Answer::Fails(format!("no steps at all among {} events", trace.events));
+    }
+    // A procedure may ask for one phase only; and one that a short answer does not need is not missed.
+    let is_whole = rank.fits(sequence).is_ok();
+    let needed = |letters: [char; 2], count: u64, word: &str| {
+        let missed = !is_whole && sequence.contains(letters) && count + totals.mixed == 0;
+        missed.then(|| format!("no {word} step"))
+    };
+    let missing = [needed(['P', 'M'], totals.prompt, "prompt"), needed(['D', 'M'], totals.decode, "decode")];
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
+    let mut counts = format!("prompt {}, decode {}, mixed {}", totals.prompt, totals.decode, totals.mixed);
+    if totals.unclassified > 0 {
+        counts += &format!(", unclassified {}", totals.unclassified);
+    }
+    let told = totals.working() - totals.unclassified;
+    if totals.unclassified > 0 && (told == 0 || !missing.is_empty()) {
+        return Answer::CannotSay(format!("{counts}: nothing tells the kind of those"));
+    }
+    Answer::from_complaints(&missing, counts)
+}
+
+/// The step sequence without idle steps matches the procedure's pattern.
+pub(super) fn order(observed: &Observed, rank: Rank<'_>) -> Answer {
+    let sequence = &observed.plan.expected.sequence;
+    let text = run_lengths(&working_steps(rank.trace));
+    let unclassified = rank.trace.totals.unclassified;
+    match rank.fits(sequence) {
+        Err(seen) => Answer::Fails(format!("the steps were {seen}, expected {sequence}")),
+        Ok(()) if unclassified > 0 => Answer::CannotSay(format!(
+            "{text} has as many steps as {sequence} allows, and nothing tells the kind of {unclassified} of them"
+        )),
+        Ok(()) => Answer::Holds(format!("{text} ({sequence})")),
+    }
+}
+
+/// Nothing was compiled inside the window: by the trace, and by what the Gaudi plugin logs of shapes it
+/// had not warmed up.
+pub(super) fn recompiles(observed: &Observed) -> Answer {
+    let Some(limit) = observed.plan.expected.max_recompiles else {
+        return Answer::CannotSay("the procedure sets no limit".to_owned());
+    };
+    let cold_shapes = observed.cold_shapes;
+    let count: u64 = observed.workers().map(|trace| trace.recompiles.in_window).sum::<u64>().max(cold_shapes);
+    if count > limit {
+        let first =
+            observed.workers().flat_map(|trace| &trace.recompiles.first).take(3).map(|compile| match compile
+                .step
+            {
+                Some(step) => format!("{} at step {step}", compile.name),
+                None => format!("{} behind the last step", compile.name),
+            });
+        let mut first: Vec<String> = first.collect();
+        if cold_shapes > 0 {
+            first.push(format!("{cold_shapes} shapes \"not warmed-up\" in the server's log"));
+        }
+        return Answer::Fails(format!(
+            "{count} compilations inside the window, at most {limit} allowed: the warm-up did not cover the load ({})",
+            first.join(", ")
+        ));
+    }
+    Answer::Holds(format!("{count} in the window"))
+}
