@@ -4,12 +4,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ClientError;
-use super::http::{Client, Patience, within};
+use super::http::{COMPLETIONS as ROUTE, Client, Patience, within};
 use super::ledger::Served;
 use crate::procedure::{Request, Span};
 use crate::time::Nanos;
-
-const ROUTE: &str = "/v1/completions";
 
 #[derive(Deserialize)]
 struct Answer {
@@ -46,7 +44,7 @@ impl Client {
         let body = request.body(model);
         let patience = Patience { limit, key: "request", hint: "" };
         let sent_ns = Nanos::now();
-        let answer = self.send(ROUTE, self.post(ROUTE).json(&body), patience).await?;
+        let answer = self.send(ROUTE, self.completion(body), patience).await?;
         let what = format!("POST {ROUTE} (request {index})");
         let text = within(&what, patience, answer.text()).await?;
         let done_ns = Nanos::now();
