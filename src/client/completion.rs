@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ClientError;
-use super::http::{Client, Patience, within};
+use super::http::{Client, Deadline, within};
 use super::ledger::Served;
 use crate::procedure::{Request, Span};
 use crate::time::Nanos;
@@ -44,11 +44,11 @@ impl Client {
         limit: Span,
     ) -> Result<Served, ClientError> {
         let body = request.body(model);
-        let patience = Patience { limit, key: "request", hint: "" };
+        let deadline = Deadline { limit, key: "request", hint: "" };
         let sent_ns = Nanos::now();
-        let answer = self.send(ROUTE, self.post(ROUTE).json(&body), patience).await?;
+        let answer = self.send(ROUTE, self.post(ROUTE).json(&body), deadline).await?;
         let what = format!("POST {ROUTE} (request {index})");
-        let text = within(&what, patience, answer.text()).await?;
+        let text = within(&what, deadline, answer.text()).await?;
         let done_ns = Nanos::now();
         let (usage, finish_reason) = read_answer(&what, &text)?;
         let details = usage.prompt_tokens_details;

@@ -5,13 +5,13 @@ mod ending;
 mod error;
 mod execute;
 mod machine;
-mod patience;
 mod polled;
 mod prepare;
 mod record;
 mod retention;
 mod traces;
 mod turn;
+mod waiting;
 mod window;
 
 pub use directory::RunDirectory;

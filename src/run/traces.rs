@@ -24,7 +24,7 @@ const STALLED: Duration = Duration::from_secs(10);
 const FAILED: Duration = Duration::from_secs(2);
 
 /// What is waited for.
-pub(super) struct Wanted<'a> {
+pub(super) struct Awaited<'a> {
     pub(super) directory: &'a Path,
     pub(super) expected: &'a Expected,
     pub(super) limit: Span,
@@ -37,7 +37,7 @@ pub(super) struct Wanted<'a> {
 type Files = BTreeMap<PathBuf, Progress>;
 
 /// Returns when as many traces as expected are there, whole, and none of them grows any more.
-pub(super) async fn wait(wanted: &Wanted<'_>, tell: &dyn Fn(&str)) -> Result<(), RunError> {
+pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<(), RunError> {
     let begun = Instant::now();
     let mut stretch = Stretch::begin(Files::new());
     let mut first = true;
@@ -106,7 +106,7 @@ fn ends_itself(files: &Files) -> bool {
 
 /// At the end: with no worker trace at all there is nothing to decide; with some, the checks and the
 /// reader say what is missing better than a deadline does.
-fn settle(now: &Files, wanted: &Wanted<'_>, status: String, waited: Duration) -> Result<(), RunError> {
+fn settle(now: &Files, wanted: &Awaited<'_>, status: String, waited: Duration) -> Result<(), RunError> {
     if now.keys().any(|path| !name(path).frontend) {
         return Ok(());
     }
