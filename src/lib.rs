@@ -39,6 +39,7 @@ mod report;
 pub mod run;
 mod server;
 pub mod snapshot;
+mod stats;
 mod text;
 mod time;
 pub mod trace;

@@ -16,6 +16,26 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(obeyed) { Cow::Owned(text.replace(obeyed, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
+/// Text that is no markup, as content or inside a quoted attribute of HTML or XML. XML 1.0 has no control characters,
+/// not even escaped.
+pub(crate) fn markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push_str("&#9;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Characters that a terminal or a browser obeys instead of showing: controls, escape sequences'
 /// first bytes, and the marks that turn the direction of text, by which one text looks like another.
 fn obeyed(c: char) -> bool {
@@ -35,5 +55,11 @@ mod tests {
         assert_eq!(inert(hostile, 100), shown);
         assert_eq!(printable(hostile), shown);
         assert_eq!(inert("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn text_from_outside_is_no_markup() {
+        assert_eq!(markup("<b title=\"x\">&'"), "&lt;b title=&quot;x&quot;&gt;&amp;&#39;");
+        assert_eq!(markup("a\n\tb\u{1}\u{ffff}"), "a&#10;&#9;b\u{fffd}\u{fffd}");
     }
 }

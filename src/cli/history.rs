@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::form::{Form, print_json};
 use crate::history::{
     Damage, EpochRecord, History, HistoryError, NightRecord, Overall, Overrides, SeriesView, Verdicts,
-    rebaseline, record_runs, scope, verdicts, views,
+    check_night, rebaseline, record_runs, scope, verdicts, views,
 };
 use crate::report::nights;
 
@@ -27,7 +27,7 @@ pub(super) struct HistoryVerb {
 enum Verb {
     /// Append one line for each procedure of the given runs; runs of one procedure are repetitions
     Record(Record),
-    /// Judge the newest night: exit code 1 a check failed, 4 a timing regressed, 5 too few nights
+    /// Judge the newest night: exit code 1 a check failed, 4 a timing regressed, 5 not enough history or undecided
     Verdict(Verdict),
     /// Accept a change: begin an epoch, after which earlier nights are no baseline
     Rebaseline(Rebaseline),
@@ -37,10 +37,10 @@ enum Verb {
 
 #[derive(Args)]
 struct Record {
-    /// Run directories of one night
+    /// Run directories; those of one date are the repetitions of one night
     #[arg(required = true, value_name = "RUN_DIR")]
     directories: Vec<PathBuf>,
-    /// The night, YYYY-MM-DD, instead of the date on which the first run began
+    /// The night of all of them, YYYY-MM-DD, instead of the date (UTC) on which each run began
     #[arg(long)]
     night: Option<String>,
     /// Name of the machines whose timings may be compared, instead of the one read off the machine
@@ -136,7 +136,7 @@ impl HistoryVerb {
     }
 }
 
-/// Reads a history and says which lines were passed over.
+/// Reads a history and warns of the lines that were skipped.
 fn read(path: &Path) -> Result<History, HistoryError> {
     let history = History::read(path)?;
     for line in nights::damage_text(path, &history.damage) {
@@ -180,7 +180,7 @@ impl Record {
         }
         if recorded.known > 0 {
             crate::output::line(format_args!(
-                "{} of {} runs were recorded before and are left out",
+                "{} of {} runs are in the history already",
                 recorded.known,
                 self.directories.len()
             ));
@@ -200,6 +200,9 @@ struct VerdictOutput<'a> {
 
 impl Verdict {
     fn run(self, path: &Path) -> Result<Exit, HistoryError> {
+        if let Some(night) = &self.night {
+            check_night(night)?;
+        }
         let mut history = read(path)?;
         let mut known: Vec<String> = history
             .nights
@@ -214,6 +217,7 @@ impl Verdict {
         });
         let judged = verdicts(&history, self.night.as_deref());
         if judged.series.is_empty()
+            && judged.absent.is_empty()
             && (self.night.is_some() || self.lane.is_some() || self.procedure.is_some())
         {
             let asked = [("night", &self.night), ("lane", &self.lane), ("procedure", &self.procedure)];
@@ -235,18 +239,18 @@ impl Verdict {
                 damage: &history.damage,
             }),
         }
-        Ok(exit_of(judged.worst()))
+        Ok(exit_of(&judged))
     }
 }
 
-/// `suspect` and `improved` ask for a look and fail nothing.
-fn exit_of(worst: Option<Overall>) -> Exit {
-    match worst {
-        Some(Overall::Ok | Overall::Improved | Overall::Suspect) => Exit::Pass,
+/// `suspect` and `improved` ask for a look and fail nothing; they do not hide what could not be judged.
+fn exit_of(judged: &Verdicts) -> Exit {
+    match judged.worst() {
         Some(Overall::Regressed) => Exit::Regressed,
         Some(Overall::Failed) => Exit::Failed,
         Some(Overall::Infrastructure) => Exit::Infrastructure,
-        Some(Overall::Insufficient) | None => Exit::Insufficient,
+        Some(Overall::Ok | Overall::Improved | Overall::Suspect) if !judged.undecided() => Exit::Pass,
+        _ => Exit::Insufficient,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
-use crate::history::{History, Verdicts, verdicts, views};
+use crate::history::{History, Verdicts, check_night, verdicts, views};
 use crate::report::page::{Reported, page};
 use crate::report::{annotations, junit, summary};
 
@@ -24,6 +24,9 @@ pub(super) struct ReportVerb {
     /// Show the nights of this history and the verdict of the newest
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Judge this night of the history, YYYY-MM-DD, instead of the newest
+    #[arg(long, requires = "history")]
+    night: Option<String>,
     /// Nights shown of each series
     #[arg(long, value_name = "N", default_value_t = 90)]
     last: usize,
@@ -47,6 +50,9 @@ enum Form {
 
 impl ReportVerb {
     pub(super) fn run(self) -> Exit {
+        if let Some(Err(error)) = self.night.as_deref().map(check_night) {
+            return Exit::usage(&error);
+        }
         let reviews = self.snapshots.as_deref().map(super::snapshots::reviews);
         let read = |path: &PathBuf| Reported::read(path, reviews.as_ref());
         let runs: Result<Vec<Reported>, _> = self.directories.iter().map(read).collect();
@@ -63,7 +69,7 @@ impl ReportVerb {
                 crate::output::error_line(line);
             }
         }
-        let night = history.as_ref().map(|history| verdicts(history, None));
+        let night = history.as_ref().map(|history| verdicts(history, self.night.as_deref()));
         let text = match self.format {
             Form::Markdown => Ok(summary::markdown(&runs, night.as_ref())),
             Form::Junit => Ok(junit::junit(&runs)),

@@ -4,13 +4,11 @@ use std::path::Path;
 
 use super::error::HistoryError;
 use super::file::{History, append};
-use super::record::{EpochRecord, SCHEMA, is_night};
+use super::record::{EpochRecord, SCHEMA, check_night};
 
 /// Appends the begin of an epoch.
 pub(crate) fn rebaseline(path: &Path, mut epoch: EpochRecord) -> Result<EpochRecord, HistoryError> {
-    if !is_night(&epoch.from) {
-        return Err(HistoryError::Night { text: epoch.from });
-    }
+    check_night(&epoch.from)?;
     let history = History::read(path)?;
     let covered =
         history.nights.iter().any(|night| epoch.covers(&night.lane, &night.procedure, &night.machine_class));

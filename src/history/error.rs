@@ -15,7 +15,9 @@ pub enum HistoryError {
         source: std::io::Error,
     },
     /// There is no history file.
-    #[error("there is no history {path}\n  what to do: tracegate history record RUN_DIR… --history {path}")]
+    #[error(
+        "the history {path} does not exist\n  what to do: tracegate history record RUN_DIR… --history {path}"
+    )]
     Absent {
         /// The file.
         path: PathBuf,
@@ -24,13 +26,13 @@ pub enum HistoryError {
     #[error(transparent)]
     Run(Box<crate::run::RunError>),
     /// A night that is no date.
-    #[error("{text:?} is no night: write YYYY-MM-DD")]
+    #[error("{text:?} is not a night: write YYYY-MM-DD")]
     Night {
         /// What was written.
         text: String,
     },
     /// Nothing in the history has the wanted name.
-    #[error("no record in {path} matches {wanted}; it holds {known}")]
+    #[error("no record in {path} matches {wanted}; it has {known}")]
     NoMatch {
         /// The file.
         path: PathBuf,

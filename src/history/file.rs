@@ -1,5 +1,5 @@
 //! The history file: JSON lines, appended only. Several writers and a crash may harm one line at most, and a harmed
-//! line is reported and passed over.
+//! line is reported and skipped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -27,7 +27,7 @@ pub struct History {
     pub nights: Vec<NightRecord>,
     /// In the order of the file.
     pub epochs: Vec<EpochRecord>,
-    /// Lines that were passed over.
+    /// Lines that were skipped.
     pub damage: Vec<Damage>,
 }
 
@@ -77,7 +77,7 @@ impl History {
             match parsed {
                 Ok(Line::Night(night)) if !super::record::is_night(&night.night) => history
                     .damage
-                    .push(Damage { line: *line, reason: format!("{:?} is no night", night.night) }),
+                    .push(Damage { line: *line, reason: format!("{:?} is not a night", night.night) }),
                 Ok(Line::Night(night)) => history.nights.push(*night),
                 Ok(Line::Epoch(epoch)) => history.epochs.push(epoch),
                 Err(reason) => history.damage.push(Damage { line: *line, reason }),
@@ -166,7 +166,7 @@ mod tests {
         let history = History::parse(text.as_bytes());
         let said: Vec<_> = history.damage.iter().map(|d| (d.line, d.reason.as_str())).collect();
         assert_eq!(said[0], (1, "schema_version 9 is newer than 1, the newest this tracegate reads"));
-        assert_eq!(said[1], (2, "a record of the unknown kind \"moon\""));
+        assert_eq!(said[1], (2, "an unknown kind of record, \"moon\""));
         assert_eq!(said[2].0, 4);
     }
 

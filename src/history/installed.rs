@@ -18,11 +18,7 @@ pub struct Change {
 }
 
 /// What was installed differently on a night than on the one in front of it.
-pub(super) fn installed_changes(timed: &[&FoldedNight], first: usize) -> Vec<Change> {
-    let (Some(before), Some(after)) = (first.checked_sub(1).and_then(|at| timed.get(at)), timed.get(first))
-    else {
-        return Vec::new();
-    };
+pub(super) fn installed_changes(before: &FoldedNight, after: &FoldedNight) -> Vec<Change> {
     let installed = |night: &FoldedNight| {
         let machine = &night.machine;
         let parts =

@@ -7,68 +7,54 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::error::HistoryError;
 use super::file::{History, append};
 use super::identity::{configuration, hash};
-use super::record::{Direction, EpochRecord, Metric, NightRecord, SCHEMA, Structural, is_night};
-use super::robust::median;
+use super::record::{Direction, EpochRecord, NightRecord, SCHEMA, Samples, Structural, check_night};
 use crate::client::Ledger;
-use crate::judge::decide;
-use crate::judge::{Answer, Decided};
+use crate::judge::{Answer, Decided, decide};
 use crate::plan::Plan;
 use crate::run::{Machine, RunDirectory, RunRecord};
+use crate::stats::percentile;
 use crate::time::Nanos;
 
 /// What the person recording knows better than the run directory.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// The night, `YYYY-MM-DD`, instead of the date on which the first repetition began.
-    pub night: Option<String>,
+pub(crate) struct Overrides {
+    /// The night of all of them, `YYYY-MM-DD`, instead of the date (UTC) on which each began.
+    pub(crate) night: Option<String>,
     /// The machine class, such as a runner's label.
-    pub machine_class: Option<String>,
+    pub(crate) machine_class: Option<String>,
     /// Further versions and commits as installed.
-    pub sw: BTreeMap<String, String>,
-}
-
-/// A record and the directories it came from.
-#[derive(Clone, Debug)]
-pub struct Night {
-    /// The record.
-    pub record: NightRecord,
-    /// The repetitions.
-    pub directories: Vec<PathBuf>,
-}
-
-/// Measures run directories. Those of one procedure, lane, machine class and configuration are
-/// repetitions of one night.
-///
-/// # Errors
-/// A path that is no run directory, or whose plan cannot be read. A run that ended in an
-/// infrastructure error is none: it is in the record.
-pub fn measure(directories: &[PathBuf], overrides: &Overrides) -> Result<Vec<Night>, HistoryError> {
-    measure_new(directories, overrides, &History::default()).map(|(nights, _)| nights)
+    pub(crate) sw: BTreeMap<String, String>,
 }
 
 /// What recording did.
 #[derive(Clone, Debug, Default)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// The lines that were appended.
-    pub nights: Vec<NightRecord>,
+    pub(crate) nights: Vec<NightRecord>,
     /// Repetitions that were in the history already.
-    pub known: usize,
+    pub(crate) known: usize,
 }
 
-/// Measures run directories and appends a line for each procedure. Repetitions that are in the file
-/// already are left out, so that recording again after an interruption is safe.
+/// Measures run directories and appends a line for each procedure, lane, machine class, configuration and
+/// night. Repetitions that are in the file already are left out, so that recording again after an
+/// interruption is safe.
 ///
 /// # Errors
-/// As [`measure`], and when the file cannot be read or written.
-pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Result<Recorded, HistoryError> {
+/// A path is no run directory, or its plan or record cannot be read; the file cannot be read or written. A
+/// run that ended in an infrastructure error is none: it is in the record.
+pub(crate) fn record(
+    path: &Path,
+    directories: &[PathBuf],
+    overrides: &Overrides,
+) -> Result<Recorded, HistoryError> {
     let history = match History::read(path) {
         Ok(history) => history,
         Err(HistoryError::Absent { .. }) => History::default(),
         Err(error) => return Err(error),
     };
-    let (nights, known) = measure_new(directories, overrides, &history)?;
+    let (nights, known) = measure(directories, overrides, &history)?;
     let mut recorded = Recorded { nights: Vec::new(), known };
-    for Night { mut record, .. } in nights {
+    for mut record in nights {
         let covers = |epoch: &&EpochRecord| {
             epoch.covers(&record.lane, &record.procedure, &record.machine_class) && epoch.from <= record.night
         };
@@ -83,21 +69,27 @@ pub fn record(path: &Path, directories: &[PathBuf], overrides: &Overrides) -> Re
     Ok(recorded)
 }
 
-fn measure_new(
+fn measure(
     directories: &[PathBuf],
     overrides: &Overrides,
     history: &History,
-) -> Result<(Vec<Night>, usize), HistoryError> {
-    if let Some(text) = overrides.night.as_ref().filter(|text| !is_night(text)) {
-        return Err(HistoryError::Night { text: text.clone() });
-    }
+) -> Result<(Vec<NightRecord>, usize), HistoryError> {
+    overrides.night.as_deref().map_or(Ok(()), check_night)?;
     let mut known = 0;
-    let mut groups: BTreeMap<[String; 4], Vec<Repetition>> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, Vec<Repetition>> = BTreeMap::new();
     for path in directories {
         let repetition = Repetition::read(path)?;
-        let class = overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class());
         let plan = &repetition.plan;
-        let key = [plan.lane.name().to_owned(), plan.procedure.clone(), class, configuration(plan)];
+        let key = GroupKey {
+            night: overrides
+                .night
+                .clone()
+                .unwrap_or_else(|| utc(repetition.begun()).chars().take(10).collect()),
+            lane: plan.lane.name().to_owned(),
+            procedure: plan.procedure.clone(),
+            machine_class: overrides.machine_class.clone().unwrap_or_else(|| repetition.machine().class()),
+            cfg_hash: configuration(plan),
+        };
         let recorded = is_recorded(history, &key, &repetition);
         let group = groups.entry(key).or_default();
         // A path may be named twice, through a pattern and by itself.
@@ -112,9 +104,18 @@ fn measure_new(
     Ok((nights, known))
 }
 
+/// What the repetitions of one record have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey {
+    night: String,
+    lane: String,
+    procedure: String,
+    machine_class: String,
+    cfg_hash: String,
+}
+
 /// One run directory.
 struct Repetition {
-    path: PathBuf,
     plan: Plan,
     run: RunRecord,
     decided: Result<Box<Decided>, String>,
@@ -124,7 +125,6 @@ impl Repetition {
     fn read(path: &Path) -> Result<Self, HistoryError> {
         let directory = RunDirectory::open(path)?;
         Ok(Self {
-            path: path.to_owned(),
             plan: directory.plan()?,
             run: directory.record()?,
             decided: decide(&directory, None).map(Box::new).map_err(|error| error.to_string()),
@@ -140,20 +140,25 @@ impl Repetition {
     }
 }
 
-fn is_recorded(history: &History, [lane, procedure, class, _]: &[String; 4], one: &Repetition) -> bool {
+fn is_recorded(history: &History, key: &GroupKey, one: &Repetition) -> bool {
     let begun = one.begun().as_ns().to_string();
     history.nights.iter().any(|night| {
-        (&night.lane, &night.procedure, &night.machine_class) == (lane, procedure, class)
+        (&night.lane, &night.procedure, &night.machine_class)
+            == (&key.lane, &key.procedure, &key.machine_class)
             && night.runs.contains(&begun)
     })
 }
 
-fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrides) -> Night {
+/// A time on the Unix clock as RFC 3339.
+fn utc(at: Nanos) -> String {
+    let since = Duration::from_nanos(u64::try_from(at.as_ns()).unwrap_or_default());
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+fn night(key: GroupKey, mut repetitions: Vec<Repetition>, overrides: &Overrides) -> NightRecord {
     repetitions.sort_by_key(Repetition::begun);
-    let [lane, procedure, machine_class, cfg_hash] = key;
+    let GroupKey { night, lane, procedure, machine_class, cfg_hash } = key;
     let begun: Vec<String> = repetitions.iter().map(|one| one.begun().as_ns().to_string()).collect();
-    let first = u64::try_from(repetitions[0].begun().as_ns()).unwrap_or_default();
-    let utc = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(first)).to_string();
     let mut sw = repetitions[0].plan.versions.clone();
     sw.insert("tracegate".to_owned(), repetitions[0].run.tracegate.clone());
     sw.extend(overrides.sw.clone());
@@ -169,13 +174,13 @@ fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrid
         (false, false) => "fail",
     };
     let snapshots: BTreeSet<String> = decided.iter().map(|decided| decided.snapshot.core_text()).collect();
-    let record = NightRecord {
+    NightRecord {
         schema_version: SCHEMA,
         record: "night".to_owned(),
         run_id: hash(&format!("{lane} {procedure} {machine_class} {}", begun.join(" "))),
         runs: begun,
-        night: overrides.night.clone().unwrap_or_else(|| utc.chars().take(10).collect()),
-        utc,
+        night,
+        utc: utc(repetitions[0].begun()),
         lane,
         procedure,
         epoch: 0,
@@ -190,8 +195,7 @@ fn night(key: [String; 4], mut repetitions: Vec<Repetition>, overrides: &Overrid
         snapshot_hash: hash(&snapshots.into_iter().collect::<Vec<_>>().join("\n")),
         verdict: verdict.to_owned(),
         errors,
-    };
-    Night { record, directories: repetitions.into_iter().map(|one| one.path).collect() }
+    }
 }
 
 fn structural(decided: &[&Decided]) -> Structural {
@@ -213,11 +217,11 @@ fn structural(decided: &[&Decided]) -> Structural {
     }
 }
 
-fn metrics(decided: &[&Decided]) -> BTreeMap<String, Metric> {
+fn metrics(decided: &[&Decided]) -> BTreeMap<String, Samples> {
     let mut metrics = BTreeMap::new();
     for run in decided {
         for (name, value) in of_run(run) {
-            let new = || Metric { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
+            let new = || Samples { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
             metrics.entry(name).or_insert_with(new).values.push(value);
         }
     }
@@ -235,28 +239,29 @@ fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
         for (pair, gap) in &trace.gaps {
             keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
         }
-        let mut durations: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        let mut durations: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
         for step in &trace.steps {
-            durations.entry(step.kind.name()).or_default().push(step.duration_ns.as_ns() as f64);
+            durations.entry(step.kind.name()).or_default().push(step.duration_ns);
         }
-        for (kind, durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {
-            if let Some(p50) = median(&durations) {
-                keep(format!("step.{kind}.p50"), p50);
+        for (kind, mut durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {
+            durations.sort_unstable();
+            if let Some(p50) = percentile(&durations, 50) {
+                keep(format!("step.{kind}.p50"), p50.as_ns() as f64);
             }
         }
     }
     for (name, times) in client_times(&decided.observed.ledger) {
-        if let Some(p50) = median(&times) {
-            keep(format!("client.{name}.p50"), p50);
+        if let Some(p50) = percentile(&times, 50) {
+            keep(format!("client.{name}.p50"), p50.as_ns() as f64);
         }
     }
     values
 }
 
-/// Times as the client saw them, under the profiler: longer than without it.
-pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> {
-    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let between = |from: Nanos, to: Nanos| (to - from).as_ns() as f64;
+/// Times as the client saw them, sorted; under the profiler, and so longer than without it.
+pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<Nanos>> {
+    let mut times: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
+    let between = |from: Nanos, to: Nanos| to - from;
     for served in &ledger.requests {
         times.entry("e2el").or_default().push(between(served.sent_ns, served.done_ns));
         if let Some(first) = served.token_ns.first() {
@@ -266,5 +271,6 @@ pub(crate) fn client_times(ledger: &Ledger) -> BTreeMap<&'static str, Vec<f64>> 
         times.entry("itl").or_default().extend(gaps);
     }
     times.retain(|_, values| !values.is_empty());
+    times.values_mut().for_each(|values| values.sort_unstable());
     times
 }

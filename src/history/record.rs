@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::HistoryError;
 use crate::run::Machine;
 
 /// Version of the lines that this crate writes and the newest it reads.
@@ -11,7 +12,7 @@ pub(super) const SCHEMA: u32 = 1;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub(crate) enum Line {
     /// The repetitions of one procedure in one night.
     Night(Box<NightRecord>),
     /// From here on the earlier nights are no baseline any more.
@@ -30,7 +31,7 @@ pub enum Direction {
 
 /// All values of one metric in one night, one a repetition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metric {
+pub struct Samples {
     /// `ns` for every time.
     pub unit: String,
     /// Which way is better.
@@ -39,7 +40,7 @@ pub struct Metric {
     pub values: Vec<f64>,
 }
 
-/// What the checks said of a night.
+/// The results of the checks in one night.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Structural {
     /// No check failed in any repetition.
@@ -86,7 +87,7 @@ pub struct NightRecord {
     /// Repetitions with a verdict.
     pub n_reps: u32,
     /// Metrics by name, such as `gap.decode_to_decode.p50`.
-    pub metrics: BTreeMap<String, Metric>,
+    pub metrics: BTreeMap<String, Samples>,
     /// The checks.
     pub structural: Structural,
     /// Hash of the repetitions' snapshot texts.
@@ -138,7 +139,7 @@ impl Line {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if head.schema_version > SCHEMA {
             return Err(format!(
@@ -149,7 +150,7 @@ impl Line {
         match head.record.as_ref() {
             "night" => serde_json::from_str(text).map(|night| Self::Night(Box::new(night))),
             "epoch" => serde_json::from_str(text).map(Self::Epoch),
-            other => return Err(format!("a record of the unknown kind {other:?}")),
+            other => return Err(format!("an unknown kind of record, {other:?}")),
         }
         .map_err(|error| error.to_string())
     }
@@ -162,6 +163,14 @@ impl EpochRecord {
         let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|text| text == name);
         fits(&self.lane, lane) && fits(&self.procedure, procedure) && fits(&self.machine_class, machine_class)
     }
+}
+
+/// Rejects anything but a night.
+///
+/// # Errors
+/// The text is no date as `YYYY-MM-DD`.
+pub(crate) fn check_night(text: &str) -> Result<(), HistoryError> {
+    if is_night(text) { Ok(()) } else { Err(HistoryError::Night { text: text.to_owned() }) }
 }
 
 /// True for `YYYY-MM-DD`.

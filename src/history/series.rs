@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::file::History;
 use super::record::{Direction, EpochRecord, NightRecord};
-use super::robust::median;
 use crate::run::Machine;
+use crate::stats::median;
 
 /// What must be equal for timings to be compared. The epoch is counted within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,46 +26,51 @@ pub struct Key {
 
 /// One night of a series.
 #[derive(Clone, Debug, Default)]
-pub struct FoldedNight {
+pub(crate) struct FoldedNight {
     /// `YYYY-MM-DD`.
-    pub night: String,
+    pub(crate) night: String,
     /// The epoch it belongs to, from 0.
-    pub epoch: usize,
+    pub(crate) epoch: usize,
     /// Records it was put together from: more than one after a rerun.
-    pub records: usize,
+    pub(crate) records: usize,
     /// Repetitions with a verdict.
-    pub n_reps: u32,
+    pub(crate) n_reps: u32,
     /// All values of each metric.
-    pub values: BTreeMap<String, Vec<f64>>,
+    pub(crate) values: BTreeMap<String, Vec<f64>>,
     /// Failed checks, each with what was seen.
-    pub failures: BTreeSet<String>,
+    pub(crate) failures: BTreeSet<String>,
     /// Infrastructure errors.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
     /// Versions and commits.
-    pub sw: BTreeMap<String, String>,
+    pub(crate) sw: BTreeMap<String, String>,
     /// The machine.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// Hash of the snapshot texts, of the last record.
-    pub snapshot_hash: String,
+    pub(crate) snapshot_hash: String,
 }
 
 /// All nights of one key.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// The key.
-    pub key: Key,
+    pub(crate) key: Key,
     /// In order of night.
-    pub nights: Vec<FoldedNight>,
+    pub(crate) nights: Vec<FoldedNight>,
     /// Epochs that cover the series, in order of their first night.
-    pub epochs: Vec<EpochRecord>,
+    pub(crate) epochs: Vec<EpochRecord>,
     /// Which way of each metric is better, and its unit.
-    pub metrics: BTreeMap<String, (Direction, String)>,
+    pub(crate) metrics: BTreeMap<String, (Direction, String)>,
 }
 
 impl Series {
+    /// The newest night; empty where there is none.
+    pub(super) fn last(&self) -> String {
+        self.nights.last().map(|night| night.night.clone()).unwrap_or_default()
+    }
+
     /// The nights of the newest epoch that has any.
     #[must_use]
-    pub fn current(&self) -> &[FoldedNight] {
+    pub(crate) fn current(&self) -> &[FoldedNight] {
         let Some(last) = self.nights.last() else { return &[] };
         let begin = self.nights.iter().position(|night| night.epoch == last.epoch).unwrap_or(0);
         &self.nights[begin..]
@@ -75,14 +80,19 @@ impl Series {
 impl FoldedNight {
     /// The night's value of a metric.
     #[must_use]
-    pub fn value(&self, metric: &str) -> Option<f64> {
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
         median(self.values.get(metric)?)
+    }
+
+    /// The night's value where it may be judged: no check failed, and a ratio can be taken.
+    pub(super) fn timing(&self, metric: &str) -> Option<f64> {
+        self.value(metric).filter(|value| self.failures.is_empty() && *value > 0.0)
     }
 }
 
 /// Sorts records into series. The order of the lines does not matter.
 #[must_use]
-pub fn fold(history: &History) -> Vec<Series> {
+pub(crate) fn fold(history: &History) -> Vec<Series> {
     let mut groups: BTreeMap<Key, Vec<&NightRecord>> = BTreeMap::new();
     for night in &history.nights {
         let key = Key {

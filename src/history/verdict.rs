@@ -2,24 +2,15 @@
 
 use serde::Serialize;
 
-use super::change_point::change_points;
+use super::absent::{Absent, absent};
 use super::file::History;
 use super::installed::{Change, installed_changes};
 use super::record::Direction;
-use super::rule::{Judged, RECENT, State, judge};
+use super::rule::{Assessment, Trend};
 use super::series::{FoldedNight, Key, Series, fold};
+use super::timings::assess_nights;
 
-/// The metrics that decide. Others are recorded and shown: client times are taken under the
-/// profiler, and pairs with mixed steps depend on how requests were batched. Four, because Holm's
-/// correction over more than eight could never reject with three nights against fifteen.
-pub(crate) const JUDGED: [&str; 4] =
-    ["gap.decode_to_decode.p50", "gap.prompt_to_decode.p50", "step.decode.p50", "step.prompt.p50"];
-
-/// Nights over which changes are dated, and the level of that test.
-const DATED: usize = 90;
-pub(super) const DATING_LEVEL: f64 = 0.001;
-
-/// What is said of a series tonight, least urgent first.
+/// The state of a series, or of a night, least urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overall {
@@ -27,8 +18,10 @@ pub enum Overall {
     Ok,
     /// A metric is better than it was.
     Improved,
-    /// Fewer than ten nights in front of tonight.
+    /// Too few nights to judge timings.
     Insufficient,
+    /// A procedure that is known has no record tonight.
+    Absent,
     /// Tonight is far off; repeat it.
     Suspect,
     /// A metric is worse than it was.
@@ -47,6 +40,7 @@ impl Overall {
             Self::Ok => "ok",
             Self::Improved => "improved",
             Self::Insufficient => "insufficient",
+            Self::Absent => "absent",
             Self::Suspect => "suspect",
             Self::Regressed => "regressed",
             Self::Failed => "failed",
@@ -66,17 +60,15 @@ pub struct MetricVerdict {
     pub dir: Direction,
     /// Tonight's median.
     pub tonight: f64,
-    /// What is said, with the numbers that decided.
+    /// The result, with the numbers that decided.
     #[serde(flatten)]
-    pub judged: Judged,
-    /// First night that was worse, of a regression.
+    pub assessment: Assessment,
+    /// First night of the change, of a regression or an improvement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Versions that changed on that night.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Change>,
-    /// Nights on which E-divisive sees a change, in the last 90.
-    pub dated: Vec<String>,
 }
 
 /// A series tonight.
@@ -87,7 +79,7 @@ pub struct SeriesVerdict {
     pub key: Key,
     /// The night.
     pub night: String,
-    /// What is said.
+    /// The most urgent of failures, infrastructure errors and judged metrics.
     pub state: Overall,
     /// Nights of the epoch, tonight included.
     pub nights: usize,
@@ -112,15 +104,23 @@ pub struct Verdicts {
     pub night: String,
     /// Series that have this night.
     pub series: Vec<SeriesVerdict>,
-    /// Series that were recorded within the last week and not on this night, with their last one.
-    pub absent: Vec<(Key, String)>,
+    /// Procedures that are known and have no record of this night.
+    pub absent: Vec<Absent>,
 }
 
 impl Verdicts {
     /// The most urgent of all.
     #[must_use]
     pub fn worst(&self) -> Option<Overall> {
-        self.series.iter().map(|series| series.state).max()
+        let absent = (!self.absent.is_empty()).then_some(Overall::Absent);
+        self.series.iter().map(|series| series.state).chain(absent).max()
+    }
+
+    /// True where something could not be judged: a procedure has no record, or a metric too few nights.
+    #[must_use]
+    pub fn undecided(&self) -> bool {
+        let insufficient = |metric: &MetricVerdict| metric.assessment.state == Trend::Insufficient;
+        !self.absent.is_empty() || self.series.iter().any(|series| series.metrics.iter().any(insufficient))
     }
 }
 
@@ -134,17 +134,10 @@ pub fn verdicts(history: &History, night: Option<&str>) -> Verdicts {
         }
     }
     all.retain(|series| !series.nights.is_empty());
-    let last = |series: &Series| series.nights.last().map(|night| night.night.clone()).unwrap_or_default();
-    let tonight = night.map_or_else(|| all.iter().map(&last).max().unwrap_or_default(), str::to_owned);
+    let tonight = night.map_or_else(|| all.iter().map(Series::last).max().unwrap_or_default(), str::to_owned);
+    let absent = absent(&all, &tonight);
     let (present, past): (Vec<Series>, Vec<Series>) =
-        all.into_iter().partition(|series| last(series) == tonight);
-    let absent = past
-        .iter()
-        .filter(|series| {
-            recent(&last(series), &tonight) && !present.iter().any(|other| same_job(&other.key, &series.key))
-        })
-        .map(|series| (series.key.clone(), last(series)))
-        .collect();
+        all.into_iter().partition(|series| series.last() == tonight);
     let series = present.iter().map(|series| of_series(series, &past)).collect();
     Verdicts { night: tonight, series, absent }
 }
@@ -154,34 +147,30 @@ fn same_job(a: &Key, b: &Key) -> bool {
     (&a.lane, &a.procedure, &a.machine_class) == (&b.lane, &b.procedure, &b.machine_class)
 }
 
-fn recent(night: &str, tonight: &str) -> bool {
-    let at = |night: &str| humantime::parse_rfc3339(&format!("{night}T00:00:00Z")).ok();
-    let (Some(then), Some(now)) = (at(night), at(tonight)) else { return false };
-    now.duration_since(then).is_ok_and(|age| age.as_secs() <= 7 * 86_400)
-}
-
 fn of_series(series: &Series, past: &[Series]) -> SeriesVerdict {
     let nights = series.current();
     let tonight = nights.last().cloned().unwrap_or_default();
     let (metrics, mut notes) = timings(series, nights, &tonight);
     let mut failures: Vec<String> = tonight.failures.iter().cloned().collect();
     failures.extend(tonight.errors.iter().map(|error| format!("infrastructure error: {error}")));
-    let timing = metrics.iter().map(|metric| metric.judged.state).max();
+    let timing = metrics.iter().map(|metric| metric.assessment.state).max();
     let state = if tonight.n_reps == 0 {
         Overall::Infrastructure
     } else if !tonight.failures.is_empty() {
         Overall::Failed
     } else {
         match timing {
-            Some(State::Regressed) => Overall::Regressed,
-            Some(State::Suspect) => Overall::Suspect,
-            Some(State::Insufficient) => Overall::Insufficient,
-            Some(State::Improved) => Overall::Improved,
-            Some(State::Ok) | None => Overall::Ok,
+            Some(Trend::Regressed) => Overall::Regressed,
+            Some(Trend::Suspect) => Overall::Suspect,
+            Some(Trend::Insufficient) => Overall::Insufficient,
+            Some(Trend::Improved) => Overall::Improved,
+            Some(Trend::Ok) | None => Overall::Ok,
         }
     };
     if metrics.is_empty() && state == Overall::Ok {
-        notes.push("no metric is judged: this night has no gap and no step of a judged kind".to_owned());
+        notes.push(
+            "no metric is judged: the night has no gap and no step of a kind that is judged".to_owned(),
+        );
     }
     notes.extend(structure_note(nights));
     if nights.len() == 1
@@ -222,75 +211,50 @@ fn structure_note(nights: &[FoldedNight]) -> Option<String> {
     })
 }
 
-/// Judges the timings of an epoch. Nights that failed a check or could not answer have none.
+/// The judged metrics of a night, and why others are not. A night that failed a check or could not answer has none.
 fn timings(
     series: &Series,
     nights: &[FoldedNight],
     tonight: &FoldedNight,
 ) -> (Vec<MetricVerdict>, Vec<String>) {
-    let mut notes = Vec::new();
     if tonight.n_reps == 0 || !tonight.failures.is_empty() {
-        return (Vec::new(), notes);
+        return (Vec::new(), Vec::new());
     }
-    let mut names = Vec::new();
-    for name in JUDGED.into_iter().filter(|name| tonight.values.contains_key(*name)) {
-        if tonight.value(name).is_some_and(|value| value > 0.0) {
-            names.push(name);
-        } else {
-            notes.push(format!("{name} is not judged: its median is not above zero, so there is no ratio"));
-        }
-    }
-    for name in JUDGED.into_iter().filter(|name| !tonight.values.contains_key(*name)) {
+    let (mut metrics, mut notes) = (Vec::new(), Vec::new());
+    for (name, judged) in assess_nights(series, nights) {
         let before = nights.iter().filter(|night| night.values.contains_key(name)).count();
-        if before > 0 {
-            notes.push(format!("{name} is not there tonight, and was in {before} nights before"));
+        if let Some(metric) = judged.into_iter().next_back().flatten() {
+            metrics.extend(describe(series, name, metric, nights));
+        } else if tonight.values.contains_key(name) {
+            notes.push(format!("{name} is not judged: its median is not above zero, so it has no ratio"));
+        } else if before > 0 {
+            notes.push(format!("{name} is missing tonight; {before} earlier nights have it"));
         }
     }
-    let usable = |night: &&FoldedNight| {
-        night.failures.is_empty()
-            && names.iter().all(|name| night.value(name).is_some_and(|value| value > 0.0))
-    };
-    let timed: Vec<&FoldedNight> = nights.iter().filter(usable).collect();
-    let values: Vec<Vec<f64>> =
-        names.iter().map(|name| timed.iter().filter_map(|night| night.value(name)).collect()).collect();
-    let direction = |name: &str| series.metrics.get(name).map_or(Direction::Lower, |(dir, _)| *dir);
-    let family: Vec<(Direction, &[f64])> =
-        names.iter().zip(&values).map(|(name, values)| (direction(name), values.as_slice())).collect();
-    let judged = judge(&family);
-    let metrics = names
-        .iter()
-        .zip(values.iter().zip(judged))
-        .filter_map(|(name, (values, judged))| {
-            let unit = series.metrics.get(*name).map(|(_, unit)| unit.clone()).unwrap_or_default();
-            describe(name, unit, direction(name), values, judged.last()?, &timed)
-        })
-        .collect();
     (metrics, notes)
 }
 
 fn describe(
+    series: &Series,
     name: &str,
-    unit: String,
-    dir: Direction,
-    values: &[f64],
-    judged: &Judged,
-    timed: &[&FoldedNight],
+    judged: Assessment,
+    nights: &[FoldedNight],
 ) -> Option<MetricVerdict> {
-    let begin = values.len().saturating_sub(DATED);
-    let dated = change_points(&values[begin..], DATING_LEVEL, RECENT)
-        .into_iter()
-        .filter_map(|point| Some(timed.get(begin + point.index)?.night.clone()))
-        .collect();
-    let since = judged.confirmed.filter(|_| judged.state == State::Regressed);
-    let changed = since.map(|first| installed_changes(timed, first)).unwrap_or_default();
+    let (dir, unit) = series.metrics.get(name)?.clone();
+    let tonight = nights.last()?.timing(name)?;
+    let first = judged.since.and_then(|first| Some((first, nights.get(first)?)));
+    let changed = first.and_then(|(first, after)| {
+        // Nights without this timing may have had the new version already.
+        let before = nights.get(..first)?.iter().rfind(|night| night.timing(name).is_some())?;
+        Some(installed_changes(before, after))
+    });
     Some(MetricVerdict {
         name: name.to_owned(),
         unit,
         dir,
-        tonight: *values.last()?,
-        judged: judged.clone(),
-        since: since.and_then(|first| Some(timed.get(first)?.night.clone())),
-        changed,
-        dated,
+        tonight,
+        since: first.map(|(_, night)| night.night.clone()),
+        changed: changed.unwrap_or_default(),
+        assessment: judged,
     })
 }

@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use super::nights::sentence;
+use super::nights::{absence, sentence};
 use super::page::Reported;
-use crate::history::{State, Verdicts};
+use crate::history::{Trend, Verdicts};
 use crate::snapshot::describe;
 
 /// Annotations made at most; one more says how many were not.
 const LIMIT: usize = 8;
 
-/// One `::error` line each, the most severe first: no verdict, failed checks, regressions.
+/// One `::error` line each, the most severe first: no verdict, failed checks, regressions, absent procedures.
 pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots: &Path) -> String {
     let mut all: Vec<(u8, String)> = Vec::new();
     for run in runs {
@@ -39,9 +39,14 @@ pub(crate) fn annotations(runs: &[Reported], night: Option<&Verdicts>, snapshots
         let name = format!("{}/{}", series.key.lane, series.key.procedure);
         let file = snapshots.join(&series.key.lane).join(format!("{}.snap", series.key.procedure));
         let at = file.is_file().then_some((file.as_path(), 1));
-        let regressed = series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed);
+        let regressed = series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Regressed);
         all.extend(regressed.map(|metric| (3, line(at, &format!("{name}: regressed"), &sentence(metric)))));
     }
+    let absent = night.map(|night| night.absent.as_slice()).unwrap_or_default();
+    all.extend(absent.iter().map(|absent| {
+        let name = format!("{}/{}: absent", absent.lane, absent.procedure);
+        (4, line(None, &name, &absence(absent)))
+    }));
     all.sort_by_key(|(severity, _)| *severity);
     let more = all.len().saturating_sub(LIMIT);
     let mut text: String = all.into_iter().take(LIMIT).map(|(_, line)| line).collect();

@@ -2,7 +2,7 @@
 
 use super::nights;
 use super::page::Reported;
-use crate::history::{MetricVerdict, Overall, SeriesVerdict, State, Verdicts};
+use crate::history::{MetricVerdict, Overall, SeriesVerdict, Trend, Verdicts};
 
 /// The word on top, its colour, and the lines below it.
 pub(crate) struct Headline {
@@ -16,6 +16,7 @@ pub(crate) struct Headline {
 pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline {
     let mut lines: Vec<String> = runs.iter().flat_map(of_run).collect();
     lines.extend(night.iter().flat_map(|night| &night.series).flat_map(of_series));
+    lines.extend(night.iter().flat_map(|night| &night.absent).map(nights::absence));
     let none = runs.iter().any(|run| run.decided.is_err());
     let failed = runs.iter().any(|run| run.decided.as_ref().is_ok_and(|decided| !decided.verdict.passed));
     let (word, state) = match (none, failed, night.and_then(Verdicts::worst)) {
@@ -23,6 +24,7 @@ pub(crate) fn headline(runs: &[Reported], night: Option<&Verdicts>) -> Headline 
         (_, true, _) | (_, _, Some(Overall::Failed)) => ("FAIL", "fail"),
         (_, _, Some(Overall::Regressed)) => ("REGRESSED", "fail"),
         (_, _, Some(Overall::Suspect)) => ("suspect: repeat it tonight", "none"),
+        (_, _, Some(Overall::Absent)) => ("absent: a procedure did not run", "none"),
         (_, _, Some(Overall::Insufficient)) if runs.is_empty() => ("insufficient: too few nights", "none"),
         _ => ("pass", "pass"),
     };
@@ -45,24 +47,26 @@ fn of_series(series: &SeriesVerdict) -> Vec<String> {
     let failures = series.failures.iter();
     let mut lines: Vec<String> =
         failures.map(|failure| format!("{name}, night {}: {failure}", series.night)).collect();
-    let said = series.metrics.iter().filter_map(of_metric);
-    lines.extend(said.map(|said| format!("{name}: {said}")));
-    if series.state == Overall::Insufficient {
-        let nights = nights::counted(series.nights, "night");
-        lines.push(format!("{name}: too few nights to judge timings ({nights}, tonight included)"));
+    let moved = series.metrics.iter().filter_map(of_metric);
+    lines.extend(moved.map(|sentence| format!("{name}: {sentence}")));
+    let unjudged = series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Insufficient);
+    let (nights, needed) = unjudged
+        .fold((0, 0), |most, one| (one.assessment.nights.max(most.0), one.assessment.needed.max(most.1)));
+    if needed > 0 {
+        lines.push(format!("{name}: too few nights to judge every timing ({nights} of {needed})"));
     }
     lines
 }
 
 fn of_metric(metric: &MetricVerdict) -> Option<String> {
-    match metric.judged.state {
-        State::Regressed | State::Improved => Some(nights::sentence(metric)),
-        State::Suspect => Some(format!(
+    match metric.assessment.state {
+        Trend::Regressed | Trend::Improved => Some(nights::sentence(metric)),
+        Trend::Suspect => Some(format!(
             "{} is suspect tonight: {} after {}",
             nights::title(&metric.name),
             nights::amount(metric.tonight, &metric.unit),
-            nights::amount(metric.judged.before, &metric.unit)
+            nights::amount(metric.assessment.before, &metric.unit)
         )),
-        State::Insufficient | State::Ok => None,
+        Trend::Insufficient | Trend::Ok => None,
     }
 }

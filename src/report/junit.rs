@@ -1,123 +1,228 @@
-//! JUnit: a suite for each lane, a case for each check of each run. An infrastructure error is an `error`, never a
-//! `failure`.
+//! JUnit: a suite for each lane, and in it a case for each procedure and one for each of its checks. Names are those of
+//! the trials and stay from run to run. An infrastructure error is an `error`, never a `failure`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::page::Reported;
 use crate::judge::Answer;
-use std::collections::BTreeMap;
+use crate::text::markup;
+use crate::time::Nanos;
 
-/// The document.
+/// Characters of one message.
+const MESSAGE: usize = 4_000;
+
+/// The document, with names, times and attributes as nextest writes them.
 pub(crate) fn junit(runs: &[Reported]) -> String {
-    let mut lanes: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
+    let mut procedures: BTreeMap<(&str, &str), Vec<&Reported>> = BTreeMap::new();
     for run in runs {
-        lanes.entry(run.plan.lane.name()).or_default().extend(cases(run));
+        let name = (run.plan.lane.trial_prefix(), run.plan.procedure.as_str());
+        procedures.entry(name).or_default().push(run);
     }
-    let mut text =
-        String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tracegate\">\n");
-    for (lane, cases) in lanes {
-        let count = |kind: &str| cases.iter().filter(|case| case.kind == Some(kind)).count();
-        text += &format!(
-            "  <testsuite name=\"{lane}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">\n",
-            cases.len(),
-            count("failure"),
-            count("error"),
-            count("skipped")
-        );
-        for case in cases {
-            text += &case.text();
-        }
+    let mut suites: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
+    for ((lane, procedure), runs) in procedures {
+        suites.entry(lane).or_default().extend(cases(lane, procedure, &runs));
+    }
+    let all: Vec<&Case> = suites.values().flatten().collect();
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tracegate\" {}>\n",
+        totals(&all)
+    );
+    for (lane, cases) in &suites {
+        let totals = totals(&cases.iter().collect::<Vec<_>>());
+        text += &format!("  <testsuite name=\"{}\" {totals}>\n", markup(lane));
+        text.extend(cases.iter().map(Case::text));
         text += "  </testsuite>\n";
     }
     text + "</testsuites>\n"
 }
 
+fn totals(cases: &[&Case]) -> String {
+    let count = |ended: Ended| cases.iter().filter(|case| case.ended == ended).count();
+    format!(
+        "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" timestamp=\"{}\" time=\"{}\"",
+        cases.len(),
+        count(Ended::Failure),
+        count(Ended::Error),
+        count(Ended::Skipped),
+        timestamp(cases.iter().map(|case| case.begun).min().unwrap_or_default()),
+        seconds(cases.iter().map(|case| case.took).sum())
+    )
+}
+
+/// How a case ended; over repetitions the last of these counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ended {
+    Skipped,
+    Passed,
+    Failure,
+    Error,
+}
+
 struct Case {
     class: String,
     name: String,
-    /// `failure`, `error` or `skipped`.
-    kind: Option<&'static str>,
+    ended: Ended,
+    /// What was seen, of the repetitions that ended so.
     message: String,
+    begun: Nanos,
+    took: Nanos,
     properties: Vec<(String, String)>,
 }
 
 impl Case {
     fn text(&self) -> String {
-        let mut text =
-            format!("    <testcase classname=\"{}\" name=\"{}\">\n", xml(&self.class), xml(&self.name));
+        let shown = |text: &str| markup(&crate::text::inert(text, MESSAGE));
+        let mut text = format!(
+            "    <testcase name=\"{}\" classname=\"{}\" timestamp=\"{}\" time=\"{}\">\n",
+            shown(&self.name),
+            shown(&self.class),
+            timestamp(self.begun),
+            seconds(self.took)
+        );
         if !self.properties.is_empty() {
             text += "      <properties>\n";
             for (name, value) in &self.properties {
-                text += &format!("        <property name=\"{}\" value=\"{}\"/>\n", xml(name), xml(value));
+                text += &format!("        <property name=\"{}\" value=\"{}\"/>\n", shown(name), shown(value));
             }
             text += "      </properties>\n";
         }
-        if let Some(kind) = self.kind {
-            text += &format!("      <{kind} message=\"{}\"/>\n", xml(&self.message));
-        }
+        let message = shown(&self.message);
+        text += &match self.ended {
+            Ended::Passed => String::new(),
+            Ended::Skipped => format!("      <skipped message=\"{message}\"/>\n"),
+            Ended::Failure => format!("      <failure message=\"{message}\" type=\"check failure\"/>\n"),
+            Ended::Error => format!("      <error message=\"{message}\" type=\"infrastructure error\"/>\n"),
+        };
         text + "    </testcase>\n"
     }
 }
 
-fn cases(run: &Reported) -> Vec<Case> {
-    let class = format!("{}::{}", run.plan.lane.trial_prefix(), run.plan.procedure);
-    let case = |name: &str, kind, message: &str| Case {
-        class: class.clone(),
-        name: format!("{}.{name}", run.name()),
-        kind,
-        message: message.to_owned(),
-        properties: Vec::new(),
-    };
-    let decided = match &run.decided {
-        Err(error) => return vec![case("run", Some("error"), &error.to_string())],
-        Ok(decided) => decided,
-    };
-    let mut cases: Vec<Case> = decided
-        .verdict
-        .checks
-        .iter()
-        .map(|check| match &check.answer {
-            Answer::Holds(_) => case(&check.name, None, ""),
-            Answer::Fails(detail) => case(&check.name, Some("failure"), detail),
-            Answer::CannotSay(reason) => case(&check.name, Some("skipped"), reason),
-        })
-        .collect();
-    if let Some(first) = cases.first_mut() {
-        first.properties = properties(run);
+/// The case of a procedure, and behind it those of its checks. Repetitions are one case: readers of
+/// JUnit take one of several that have the same name, and drop the others.
+fn cases(lane: &str, procedure: &str, runs: &[&Reported]) -> Vec<Case> {
+    let mut whole = Gathered::new(runs.len());
+    let mut checks: Vec<(&str, Gathered)> = Vec::new();
+    for run in runs {
+        let number = number(run);
+        let decided = match &run.decided {
+            Err(error) => {
+                whole.add(&number, Ended::Error, &error.to_string());
+                continue;
+            }
+            Ok(decided) => decided,
+        };
+        let failed: Vec<&str> = decided.verdict.failed().map(|check| check.name.as_str()).collect();
+        let ended = if decided.verdict.passed { Ended::Passed } else { Ended::Failure };
+        whole.add(&number, ended, &format!("failed checks: {}", failed.join(", ")));
+        for check in &decided.verdict.checks {
+            let ended = match &check.answer {
+                Answer::Holds(_) => Ended::Passed,
+                Answer::Fails(_) => Ended::Failure,
+                Answer::CannotSay(_) => Ended::Skipped,
+            };
+            let at = checks.iter().position(|(name, _)| *name == check.name).unwrap_or_else(|| {
+                checks.push((&check.name, Gathered::new(runs.len())));
+                checks.len() - 1
+            });
+            checks[at].1.add(&number, ended, check.answer.detail());
+        }
     }
-    cases
+    let begun = runs.iter().map(|run| span(run).0).min().unwrap_or_default();
+    let whole = Case {
+        class: lane.to_owned(),
+        name: procedure.to_owned(),
+        ended: whole.ended,
+        message: whole.message(),
+        begun,
+        took: runs.iter().map(|run| span(run).1).sum(),
+        properties: runs.iter().flat_map(|run| properties(run)).collect(),
+    };
+    let checks = checks.into_iter().map(|(name, gathered)| Case {
+        class: format!("{lane}::{procedure}"),
+        name: name.to_owned(),
+        ended: gathered.ended,
+        message: gathered.message(),
+        begun,
+        // Checks read what the run left; the procedure's case has the time.
+        took: Nanos::default(),
+        properties: Vec::new(),
+    });
+    std::iter::once(whole).chain(checks).collect()
+}
+
+/// The repetitions of a case.
+struct Gathered {
+    runs: usize,
+    ended: Ended,
+    messages: Vec<String>,
+}
+
+impl Gathered {
+    fn new(runs: usize) -> Self {
+        Self { runs, ended: Ended::Skipped, messages: Vec::new() }
+    }
+
+    fn add(&mut self, run: &str, ended: Ended, message: &str) {
+        if ended > self.ended {
+            self.messages.clear();
+            self.ended = ended;
+        }
+        if ended == self.ended {
+            let run = if self.runs > 1 { format!("run {run}: ") } else { String::new() };
+            self.messages.push(run + message);
+        }
+    }
+
+    fn message(&self) -> String {
+        self.messages.join("; ")
+    }
+}
+
+/// `3` of the run directory `async_single_request-3`.
+fn number(run: &Reported) -> String {
+    let name = run.name();
+    let number = name.strip_prefix(&run.plan.procedure).and_then(|rest| rest.strip_prefix('-'));
+    number.map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// When a run began, and how long it took as far as it came.
+fn span(run: &Reported) -> (Nanos, Nanos) {
+    let phases = &run.record.phases;
+    let begun = phases.first().map(|phase| phase.start_ns).unwrap_or_default();
+    let ended = phases.iter().map(|phase| phase.end_ns.unwrap_or(phase.start_ns)).max();
+    (begun, ended.map_or(Nanos::default(), |ended| ended - begun))
 }
 
 fn properties(run: &Reported) -> Vec<(String, String)> {
-    let mut all = vec![("run_directory".to_owned(), run.directory.path().display().to_string())];
-    if let Ok(decided) = &run.decided {
-        for trace in &decided.observed.traces {
-            all.push(("trace".to_owned(), trace.file.clone()));
-            let rank = trace.rank.map_or_else(String::new, |rank| format!(".rank{rank}"));
-            all.extend(
-                trace
-                    .gaps
-                    .iter()
-                    .map(|(pair, gap)| (format!("gap.{pair}.p50_ns{rank}"), gap.p50_ns.as_ns().to_string())),
-            );
-        }
+    let mut all = vec![
+        ("run".to_owned(), number(run)),
+        ("run_directory".to_owned(), run.directory.path().display().to_string()),
+    ];
+    let traces = run.decided.iter().flat_map(|decided| &decided.observed.traces);
+    for trace in traces {
+        all.push(("trace".to_owned(), trace.file.clone()));
+        let rank = trace.rank.map_or_else(String::new, |rank| format!(".rank{rank}"));
+        all.extend(
+            trace
+                .gaps
+                .iter()
+                .map(|(pair, gap)| (format!("gap.{pair}.p50_ns{rank}"), gap.p50_ns.as_ns().to_string())),
+        );
     }
     all
 }
 
-/// Text for an attribute. XML 1.0 has no control characters, not even escaped.
-fn xml(text: &str) -> String {
-    let mut out = String::new();
-    for c in crate::text::inert(text, 4_000).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(c),
-        }
-    }
-    out
+/// Seconds with three places.
+fn seconds(time: Nanos) -> String {
+    format!("{:.3}", time.as_ns() as f64 / 1e9)
+}
+
+/// RFC 3339 with an offset.
+fn timestamp(at: Nanos) -> String {
+    let since = Duration::from_nanos(u64::try_from(at.as_ns()).unwrap_or_default());
+    let utc = humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string();
+    utc.replace('Z', "+00:00")
 }
 
 #[cfg(test)]
@@ -125,7 +230,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_is_no_xml() {
-        assert_eq!(xml("a<b>\"&\n\u{1}"), "a&lt;b&gt;&quot;&amp;&#10;\u{fffd}");
+    fn over_repetitions_the_worst_counts_and_only_its_messages_are_shown() {
+        let mut gathered = Gathered::new(4);
+        gathered.add("1", Ended::Skipped, "one rank");
+        assert!(gathered.ended == Ended::Skipped);
+        gathered.add("2", Ended::Passed, "equal");
+        assert!(gathered.ended == Ended::Passed, "what was checked once was not skipped");
+        gathered.add("3", Ended::Failure, "a");
+        gathered.add("4", Ended::Failure, "b");
+        gathered.add("5", Ended::Passed, "equal");
+        assert!(gathered.ended == Ended::Failure);
+        assert_eq!(gathered.message(), "run 3: a; run 4: b");
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::history::{Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, State, Verdicts};
+use super::grid::{Cell, Grid, cell, numbers, words};
+use crate::history::{
+    Absent, Damage, Direction, MetricVerdict, Overall, SeriesVerdict, SeriesView, Trend, Verdicts,
+};
 use crate::time::Nanos;
 
 /// A value in its unit, as a person would write it.
@@ -18,8 +21,8 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
 /// `the decode to decode gap (p50) grew by 12.0 % on 2026-10-20`.
 pub(crate) fn sentence(metric: &MetricVerdict) -> String {
     let change = match metric.dir {
-        Direction::Lower => metric.judged.worse,
-        Direction::Higher => -metric.judged.worse,
+        Direction::Lower => metric.assessment.worse,
+        Direction::Higher => -metric.assessment.worse,
     };
     let verb = if change >= 0.0 { "grew" } else { "shrank" };
     let on = metric.since.as_ref().map_or_else(String::new, |night| format!(" on {night}"));
@@ -35,6 +38,14 @@ pub(crate) fn title(name: &str) -> String {
     }
 }
 
+/// `gaudi/p on gaudi2 x8: no record tonight, the last one is of 2026-10-11`.
+pub(crate) fn absence(absent: &Absent) -> String {
+    format!(
+        "{}/{} on {}: no record tonight, the last one is of {}",
+        absent.lane, absent.procedure, absent.machine_class, absent.last
+    )
+}
+
 /// Everything of a night, the most urgent series first.
 pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
     let mut text = format!("night {}\n", verdicts.night);
@@ -44,11 +55,8 @@ pub(crate) fn verdicts_text(verdicts: &Verdicts) -> String {
     for series in by_urgency(verdicts) {
         text += &series_text(series);
     }
-    for (key, last) in &verdicts.absent {
-        text += &format!(
-            "absent      {}/{} on {}: last recorded on {last}\n",
-            key.lane, key.procedure, key.machine_class
-        );
+    for absent in &verdicts.absent {
+        text += &format!("{:<11} {}\n", Overall::Absent.name(), absence(absent));
     }
     if let Some(worst) = verdicts.worst() {
         text += &format!("verdict: {}\n", worst.name());
@@ -95,30 +103,39 @@ fn series_text(series: &SeriesVerdict) -> String {
 
 fn metric_text(metric: &MetricVerdict) -> String {
     let shown = |value| amount(value, &metric.unit);
-    let mut text = format!("  {:<12} {}", word(metric.judged.state), metric.name);
-    match metric.judged.state {
-        State::Insufficient => text += &format!(": tonight {}\n", shown(metric.tonight)),
-        State::Ok | State::Suspect => {
+    let mut text = format!("  {:<12} {}", metric.assessment.state.name(), metric.name);
+    match metric.assessment.state {
+        Trend::Insufficient => {
+            let before = metric.assessment.before;
+            let before = if before > 0.0 { format!(", before {}", shown(before)) } else { String::new() };
+            text += &format!(
+                ": tonight {}{before}; {} of the {} nights that a verdict needs\n",
+                shown(metric.tonight),
+                metric.assessment.nights,
+                metric.assessment.needed
+            );
+        }
+        Trend::Ok | Trend::Suspect => {
             text += &format!(
                 ": tonight {}, before {}; detectable from {:.1} %, noise {:.1} %\n",
                 shown(metric.tonight),
-                shown(metric.judged.before),
-                100.0 * metric.judged.least_change,
-                100.0 * metric.judged.noise
+                shown(metric.assessment.before),
+                100.0 * metric.assessment.least_change,
+                100.0 * metric.assessment.noise
             );
         }
-        State::Regressed | State::Improved => {
+        Trend::Regressed | Trend::Improved => {
             text += &format!(
                 ": {}\n{:15}{} -> {}, tonight {}; p {:.4}, after Holm {:.4}; detectable from {:.1} %, noise {:.1} %\n",
                 sentence(metric),
                 "",
-                shown(metric.judged.before),
-                shown(metric.judged.after),
+                shown(metric.assessment.before),
+                shown(metric.assessment.after),
                 shown(metric.tonight),
-                metric.judged.p,
-                metric.judged.p_holm,
-                100.0 * metric.judged.least_change,
-                100.0 * metric.judged.noise
+                metric.assessment.p,
+                metric.assessment.p_holm,
+                100.0 * metric.assessment.least_change,
+                100.0 * metric.assessment.noise
             );
         }
     }
@@ -126,20 +143,7 @@ fn metric_text(metric: &MetricVerdict) -> String {
         text +=
             &format!("{:15}changed that night: {} {} -> {}\n", "", change.what, change.before, change.after);
     }
-    if !metric.dated.is_empty() && metric.judged.state != State::Ok {
-        text += &format!("{:15}E-divisive dates changes to: {}\n", "", metric.dated.join(", "));
-    }
     text
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Ok => "ok",
-        State::Improved => "improved",
-        State::Insufficient => "insufficient",
-        State::Suspect => "suspect",
-        State::Regressed => "regressed",
-    }
 }
 
 /// A night for a job summary: one table, the most urgent series first.
@@ -150,7 +154,7 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
         text += "The lane standin is an imitation: its results prove the harness, never vLLM.\n\n";
     }
     for series in by_urgency(verdicts) {
-        for metric in series.metrics.iter().filter(|metric| metric.judged.state == State::Regressed) {
+        for metric in series.metrics.iter().filter(|metric| metric.assessment.state == Trend::Regressed) {
             text += &format!(
                 "- **{}/{}**: {}",
                 cell(&series.key.lane),
@@ -178,50 +182,45 @@ pub(crate) fn verdicts_markdown(verdicts: &Verdicts) -> String {
             );
         }
     }
-    text += "\n| lane | procedure | machine class | state | metric | before | tonight | change | detectable | p (Holm) |\n| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
-    for series in by_urgency(verdicts) {
-        let key = &series.key;
-        let front =
-            format!("| {} | {} | {} |", cell(&key.lane), cell(&key.procedure), cell(&key.machine_class));
-        if series.metrics.is_empty() {
-            text += &format!("{front} {} | | | | | | |\n", series.state.name());
-        }
-        for metric in &series.metrics {
-            let change = if metric.judged.before > 0.0 {
-                100.0 * (metric.judged.after / metric.judged.before - 1.0)
-            } else {
-                0.0
-            };
-            text += &format!(
-                "{front} {} | {} | {} | {} | {change:+.1} % | {:.1} % | {:.4} |\n",
-                word(metric.judged.state),
-                cell(&metric.name),
-                amount(metric.judged.before, &metric.unit),
-                amount(metric.tonight, &metric.unit),
-                100.0 * metric.judged.least_change,
-                metric.judged.p_holm
-            );
-        }
+    for absent in &verdicts.absent {
+        text += &format!("- **absent**: {}\n", cell(&absence(absent)));
     }
     text.push('\n');
-    text
+    text + &grid(verdicts).markdown()
 }
 
-/// Text that stays inside its cell and is no markup.
-pub(crate) fn cell(text: &str) -> String {
-    let mut out = String::new();
-    for c in crate::text::inert(text, 300).chars() {
-        match c {
-            '\n' | '\t' => out.push(' '),
-            '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '\\' | '#' | '!' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '&' => out.push_str("&amp;"),
-            _ => out.push(c),
+/// What was judged, a row for each metric, the most urgent series first.
+pub(crate) fn grid(verdicts: &Verdicts) -> Grid {
+    let names = ["lane", "procedure", "machine class", "state", "metric"].map(words);
+    let values = ["before", "tonight", "change", "detectable", "p (Holm)"].map(numbers);
+    let mut grid = Grid::new(names.into_iter().chain(values));
+    for series in by_urgency(verdicts) {
+        let key = &series.key;
+        let front = [&key.lane, &key.procedure, &key.machine_class].map(|name| Cell::from(name.as_str()));
+        if series.metrics.is_empty() {
+            grid.row(front.iter().cloned().chain([series.state.name().into()]));
+        }
+        for metric in &series.metrics {
+            let judged = &metric.assessment;
+            let state = match judged.state {
+                Trend::Regressed => Cell::strong(judged.state.name()),
+                state => state.name().into(),
+            };
+            let mut cells = vec![state, metric.name.as_str().into()];
+            // Without a baseline there is nothing to compare tonight with.
+            let compared = judged.before > 0.0;
+            let shown = |text: String| if compared { Cell::from(text) } else { Cell::from("") };
+            cells.extend([
+                shown(amount(judged.before, &metric.unit)),
+                amount(metric.tonight, &metric.unit).into(),
+                shown(format!("{:+.1} %", 100.0 * (judged.after / judged.before - 1.0))),
+                shown(format!("{:.1} %", 100.0 * judged.least_change)),
+                shown(format!("{:.4}", judged.p_holm)),
+            ]);
+            grid.row(front.iter().cloned().chain(cells));
         }
     }
-    out.replace("\\<", "&lt;").replace("\\>", "&gt;")
+    grid
 }
 
 /// The nights of every series, one table each.
@@ -240,26 +239,24 @@ pub(crate) fn views_text(views: &[SeriesView]) -> String {
         for metric in &view.metrics {
             text += &format!("  {}\n", metric.name);
             if !metric.dated.is_empty() {
-                text += &format!("    E-divisive dates changes to: {}\n", metric.dated.join(", "));
+                text += &format!("    changed on: {}\n", metric.dated.join(", "));
             }
+            let mut grid = Grid::new([words("night"), numbers("median"), numbers("repetitions"), words("")]);
             for point in &metric.points {
-                let state = point.state.map_or("", word);
-                text += &format!(
-                    "    {}  {:>10}  {}  {state}\n",
-                    point.night,
-                    amount(point.median, &metric.unit),
-                    counted(point.values.len(), "repetition")
-                );
+                let state = point.state.map_or("", Trend::name).to_owned();
+                let median = amount(point.median, &metric.unit);
+                grid.row([point.night.clone(), median, point.values.len().to_string(), state]);
             }
+            text += &grid.text().lines().map(|line| format!("   {line}\n")).collect::<String>();
         }
     }
     text
 }
 
-/// Lines of a history that were passed over, for standard error.
+/// A warning for each line of a history that was skipped.
 pub(crate) fn damage_text(path: &Path, damage: &[Damage]) -> Vec<String> {
     damage
         .iter()
-        .map(|one| format!("warning: {} line {} was passed over: {}", path.display(), one.line, one.reason))
+        .map(|one| format!("warning: {} line {} was skipped: {}", path.display(), one.line, one.reason))
         .collect()
 }

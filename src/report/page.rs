@@ -4,17 +4,20 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::counts::{OperatorsData, operators};
+use super::grid::Grid;
 use super::headline::headline;
-use super::operators::{OperatorsData, operators};
+use super::nights;
 use super::page_data::{PageData, PhaseData, PlanData, RunData, SnapshotData};
+use super::summary;
 use crate::client::Ledger;
 use crate::history::{SeriesView, Verdicts};
-use crate::judge::Decided;
-use crate::judge::{Differing, decide, file_of};
+use crate::judge::{Decided, Differing, decide, file_of};
 use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::plan::Reviews;
 use crate::run::{RunDirectory, RunError, RunRecord};
+use crate::text::{inert, markup};
 use crate::trace::inspect;
 
 const HTML: &str = include_str!("page/page.html");
@@ -29,6 +32,8 @@ const SCRIPTS: [&str; 4] = [
 
 /// Characters of one line under the verdict; the checks below have the rest.
 const HEADLINE: usize = 300;
+/// Characters of the title, which names every run.
+const TITLE: usize = 2_000;
 
 /// One run as far as it can be read. A run without a verdict has a report, too.
 pub(crate) struct Reported {
@@ -170,11 +175,8 @@ pub(crate) fn page(
     let data = PageData { schema: 1, runs: runs.iter().map(Reported::data).collect(), history };
     // Inside a script element only `<` can end it or begin a comment.
     let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
-    let lines: String = headline
-        .lines
-        .iter()
-        .map(|line| format!("<li>{}</li>", escape(&crate::text::inert(line, HEADLINE))))
-        .collect();
+    let lines: String =
+        headline.lines.iter().map(|line| format!("<li>{}</li>", markup(&inert(line, HEADLINE)))).collect();
     let lines = if lines.is_empty() { lines } else { format!("<ul class=\"lines\">{lines}</ul>") };
     let made = format!(
         "tracegate {}, {}",
@@ -182,16 +184,30 @@ pub(crate) fn page(
         humantime::format_rfc3339_seconds(SystemTime::now())
     );
     let parts = [
-        ("{{TITLE}}", escape(&title(runs, night))),
+        ("{{TITLE}}", markup(&inert(&title(runs, night), TITLE))),
         ("{{STYLE}}", STYLE.to_owned()),
         ("{{STATE}}", headline.state.to_owned()),
-        ("{{WORD}}", escape(headline.word)),
+        ("{{WORD}}", markup(headline.word)),
         ("{{HEADLINES}}", lines),
-        ("{{MADE}}", escape(&made)),
+        ("{{TABLES}}", tables(runs, night)),
+        ("{{MADE}}", markup(&made)),
         ("{{DATA}}", json),
         ("{{SCRIPT}}", SCRIPTS.join("\n")),
     ];
     Ok(fill(HTML, &parts))
+}
+
+/// What a reader without scripts has beside the headline: the runs, and the night with its numbers.
+fn tables(runs: &[Reported], night: Option<&Verdicts>) -> String {
+    let section = |title: &str, grid: Grid| {
+        if grid.is_empty() {
+            return String::new();
+        }
+        format!("<section><h2>{}</h2>{}</section>", markup(title), grid.html())
+    };
+    let night = night.map(|night| section(&format!("Night {}", night.night), nights::grid(night)));
+    let runs = if runs.len() > 1 { section("Runs", summary::grid(runs)) } else { String::new() };
+    night.unwrap_or_default() + &runs
 }
 
 fn title(runs: &[Reported], night: Option<&Verdicts>) -> String {
@@ -227,28 +243,12 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
     out + rest
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for c in crate::text::inert(text, 2_000).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn text_is_no_markup_and_no_placeholder() {
-        assert_eq!(escape("<b title=\"x\">&'"), "&lt;b title=&quot;x&quot;&gt;&amp;&#39;");
+    fn what_is_filled_in_is_no_placeholder() {
         let filled =
             fill("a {{ONE}} b {{TWO}} {{", &[("{{ONE}}", "{{TWO}}".into()), ("{{TWO}}", "2".into())]);
         assert_eq!(filled, "a {{TWO}} b 2 {{");

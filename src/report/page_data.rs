@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::operators::OperatorsData;
-use super::table::totals;
+use super::counts::OperatorsData;
+use super::traces::totals;
 use crate::history::{SeriesView, client_times};
 use crate::judge::Check;
 use crate::run::Phase;
+use crate::stats::percentile;
+use crate::time::Nanos;
 use crate::trace::{GapSummary, Problem, StepPair, Trace, TraceRole, neighbours};
 
 /// Steps drawn of one trace; a day's trace would make a page that no browser opens.
@@ -109,9 +111,9 @@ struct LedgerRow {
 pub(super) struct TimesData {
     name: &'static str,
     count: usize,
-    min: f64,
-    p50: f64,
-    max: f64,
+    min: i64,
+    p50: i64,
+    max: i64,
 }
 
 #[derive(Default, Serialize)]
@@ -170,7 +172,7 @@ fn trace_data(trace: &Trace, origin: Option<i64>) -> TraceData {
         steps.kind.push(step.kind.letter());
         steps.start.push(step.start_ns.as_ns());
         steps.duration.push(step.duration_ns.as_ns());
-        steps.gap.push(step.gap_ns.map(crate::time::Nanos::as_ns));
+        steps.gap.push(step.gap_ns.map(Nanos::as_ns));
         steps.context_requests.push(step.context_requests);
         steps.context_tokens.push(step.context_tokens);
         steps.generation_requests.push(step.generation_requests);
@@ -221,8 +223,7 @@ fn compare(workers: &[&Trace], ledger: &crate::client::Ledger) -> LedgerData {
     }
 }
 
-fn times((name, mut values): (&'static str, Vec<f64>)) -> Option<TimesData> {
-    values.sort_by(f64::total_cmp);
+fn times((name, values): (&'static str, Vec<Nanos>)) -> Option<TimesData> {
     Some(TimesData {
         name: match name {
             "ttft" => "time to first token",
@@ -230,8 +231,8 @@ fn times((name, mut values): (&'static str, Vec<f64>)) -> Option<TimesData> {
             _ => "whole answer",
         },
         count: values.len(),
-        min: *values.first()?,
-        p50: crate::history::median(&values)?,
-        max: *values.last()?,
+        min: values.first()?.as_ns(),
+        p50: percentile(&values, 50)?.as_ns(),
+        max: values.last()?.as_ns(),
     })
 }

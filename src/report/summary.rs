@@ -1,10 +1,11 @@
 //! The Markdown job summary: the verdict on top, details last, and never over the limit of the service that shows it.
 
+use super::grid::{Cell, Grid, cell, words};
 use super::headline::headline;
-use super::nights::{cell, verdicts_markdown};
+use super::nights::verdicts_markdown;
 use super::page::Reported;
 use crate::history::Verdicts;
-use crate::judge::Answer;
+use crate::judge::{Answer, Verdict};
 use crate::lane::Lane;
 
 /// GitHub refuses a summary of more than 1 MiB as a whole.
@@ -20,13 +21,10 @@ pub(crate) fn markdown(runs: &[Reported], night: Option<&Verdicts>) -> String {
     if runs.iter().any(|run| run.plan.lane == Lane::Standin) {
         text += "\nThe lane standin is an imitation: its results prove the harness, never vLLM.\n";
     }
-    if !runs.is_empty() {
-        text += "\n| lane | procedure | run | verdict | failed checks |\n| --- | --- | --- | --- | --- |\n";
-    }
-    for run in runs {
-        push(&mut text, &row(run));
-    }
     text.push('\n');
+    if !runs.is_empty() {
+        push(&mut text, &grid(runs).markdown());
+    }
     if let Some(night) = night {
         push(&mut text, &verdicts_markdown(night));
     }
@@ -52,21 +50,32 @@ fn push(text: &mut String, part: &str) -> bool {
     fits
 }
 
-fn row(run: &Reported) -> String {
-    let (verdict, failed) = match &run.decided {
-        Err(_) => ("none", "infrastructure error".to_owned()),
-        Ok(decided) => (
-            if decided.verdict.passed { "pass" } else { "**FAIL**" },
-            decided.verdict.failed().map(|check| check.name.clone()).collect::<Vec<_>>().join(", "),
-        ),
-    };
-    format!(
-        "| {} | {} | {} | {verdict} | {} |\n",
-        run.plan.lane,
-        cell(&run.plan.procedure),
-        cell(&run.name()),
-        cell(&failed)
-    )
+/// The runs and their verdicts.
+pub(crate) fn grid(runs: &[Reported]) -> Grid {
+    let mut grid = Grid::new(["lane", "procedure", "run", "verdict", "failed checks"].map(words));
+    for run in runs {
+        let (verdict, failed) = match &run.decided {
+            Err(_) => ("none".into(), "infrastructure error".to_owned()),
+            Ok(decided) => (
+                if decided.verdict.passed { "pass".into() } else { Cell::strong("FAIL") },
+                decided.verdict.failed().map(|check| check.name.clone()).collect::<Vec<_>>().join(", "),
+            ),
+        };
+        let name = [run.plan.lane.to_string(), run.plan.procedure.clone(), run.name()].map(Cell::from);
+        grid.row(name.into_iter().chain([verdict, failed.into()]));
+    }
+    grid
+}
+
+/// What was checked of a run.
+fn checks(verdict: &Verdict) -> Grid {
+    let mut grid = Grid::new(["check", "result", "what was seen"].map(words));
+    for check in &verdict.checks {
+        let word = check.answer.word();
+        let word = if matches!(check.answer, Answer::Fails(_)) { Cell::strong(word) } else { word.into() };
+        grid.row([check.name.as_str().into(), word, check.answer.detail().into()]);
+    }
+    grid
 }
 
 fn details(run: &Reported) -> String {
@@ -79,12 +88,7 @@ fn details(run: &Reported) -> String {
     match &run.decided {
         Err(error) => text += &format!("{}\n", cell(&error.to_string())),
         Ok(decided) => {
-            text += "| check | result | what was seen |\n| --- | --- | --- |\n";
-            for check in &decided.verdict.checks {
-                let word =
-                    if matches!(check.answer, Answer::Fails(_)) { "**FAIL**" } else { check.answer.word() };
-                text += &format!("| {} | {word} | {} |\n", cell(&check.name), cell(check.answer.detail()));
-            }
+            text += &checks(&decided.verdict).markdown();
             if let Some(diff) = run.snapshot_difference() {
                 // Indented: a fence could be closed by the text itself.
                 text += "\nThe snapshot differs from the reviewed one:\n\n";

@@ -148,10 +148,10 @@ fn a_failed_run_leads_with_what_failed_on_every_surface() {
         serde_json::from_str(&std::fs::read_to_string(path.join("verdict.json")).unwrap()).unwrap();
     let checks = verdict["checks"].as_array().unwrap();
     let skipped = checks.iter().filter(|check| check["result"] == "not_applicable").count();
-    // The order, the ledger, the gap that the step left, and the snapshot.
+    // The procedure itself, and of its checks the order, the ledger, the gap that the step left, and the snapshot.
     let suite = format!(
-        "<testsuite name=\"standin\" tests=\"{}\" failures=\"4\" errors=\"0\" skipped=\"{skipped}\">",
-        checks.len()
+        "<testsuite name=\"standin\" tests=\"{}\" failures=\"5\" errors=\"0\" skipped=\"{skipped}\" timestamp=\"",
+        1 + checks.len()
     );
     assert!(out.contains(&suite), "{suite}\n{out}");
     let line = 1 + snapshot.lines().position(|line| line.ends_with(" x6")).unwrap();
@@ -161,11 +161,61 @@ fn a_failed_run_leads_with_what_failed_on_every_surface() {
     assert!(out.contains(&expected), "{expected}\n{out}");
     assert!(
         out.contains(
-            "<testcase classname=\"standin::async_single_request\" name=\"async_single_request-1.order\">"
+            "<failure message=\"failed checks: order, ledger, gaps, snapshot\" type=\"check failure\"/>"
         ),
         "{out}"
     );
-    assert!(out.contains("<failure message=\"the steps were P D{5}, expected P D{6}\"/>"), "{out}");
+    assert!(
+        out.contains("<failure message=\"the steps were P D{5}, expected P D{6}\" type=\"check failure\"/>"),
+        "{out}"
+    );
+}
+
+/// The lines of the cases, from a document.
+fn test_cases(junit: &str) -> Vec<&str> {
+    junit.lines().map(str::trim).filter(|line| line.starts_with("<testcase ")).collect()
+}
+
+/// Case names held the run number, so that no dashboard saw a history, and there was neither time nor timestamp.
+#[test]
+fn junit_cases_have_the_same_names_in_every_run_and_say_when_and_how_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = run(directory.path(), &[]);
+    let second = run(directory.path(), &["--fault", "drop-decode"]);
+    let (_, one, _) = report(&["--format", "junit"], &[&first]);
+    let (_, two, _) = report(&["--format", "junit"], &[&second]);
+    let names = |junit: &str| -> Vec<String> {
+        test_cases(junit).iter().map(|line| line.split(" timestamp=").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&one), names(&two));
+    assert_eq!(names(&one)[0], "<testcase name=\"async_single_request\" classname=\"standin\"");
+    let order = "<testcase name=\"order\" classname=\"standin::async_single_request\"".to_owned();
+    assert!(names(&one).contains(&order), "{one}");
+    assert!(two.contains("<property name=\"run\" value=\"2\"/>"), "{two}");
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(first.join("run.json")).unwrap()).unwrap();
+    let phases = record["phases"].as_array().unwrap();
+    let begun = phases[0]["start_ns"].as_i64().unwrap();
+    let took = phases.last().unwrap()["end_ns"].as_i64().unwrap() - begun;
+    let case = test_cases(&one)[0];
+    let utc = humantime::format_rfc3339_millis(
+        std::time::UNIX_EPOCH + std::time::Duration::from_nanos(begun.unsigned_abs()),
+    );
+    let stamp = format!("timestamp=\"{}+00:00\"", utc.to_string().trim_end_matches('Z'));
+    let time = format!("time=\"{:.3}\"", took as f64 / 1e9);
+    assert!(case.contains(&stamp) && case.contains(&time), "{stamp} {time}\n{case}");
+    let suites: Vec<&str> = one.lines().filter(|line| line.contains("<testsuite")).collect();
+    assert!(suites.iter().all(|suite| suite.contains(&stamp) && suite.contains(&time)), "{suites:?}");
+    // Several runs are a table on the page, without its script.
+    let page = html(directory.path(), &[&first, &second]);
+    let row =
+        "<td>async_single_request-2</td><td><strong>FAIL</strong></td><td>order, ledger, gaps, snapshot</td>";
+    assert!(page.contains("<h2>Runs</h2>") && page.contains(row), "{row}");
+    // Repetitions are one case, and the failed one is not hidden behind the one that passed.
+    let (_, both, _) = report(&["--format", "junit"], &[&first, &second]);
+    assert_eq!(names(&both), names(&one));
+    assert!(both.contains("<failure message=\"run 2: the steps were P D{5}, expected P D{6}\""), "{both}");
+    assert!(both.contains("value=\"1\"/>") && both.contains("value=\"2\"/>"), "{both}");
 }
 
 #[test]

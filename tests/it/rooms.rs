@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("time", &[]),
     ("panic", &[]),
+    ("stats", &[]),
     ("wait", &[]),
     ("lock", &[]),
     ("atomic", &[]),
@@ -43,12 +44,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("observe", &["client", "plan", "procedure", "run", "time", "trace"]),
     ("snapshot", &["lane", "observe", "plan", "run", "text", "trace"]),
     ("judge", &["client", "observe", "panic", "plan", "procedure", "run", "snapshot", "time", "trace"]),
-    ("history", &["client", "judge", "lane", "plan", "run", "text", "time"]),
+    ("history", &["client", "judge", "lane", "plan", "run", "stats", "text", "time"]),
     (
         "report",
         &[
-            "client", "history", "judge", "lane", "observe", "plan", "run", "snapshot", STANDIN, "text",
-            "time", "trace",
+            "client", "history", "judge", "lane", "observe", "plan", "run", "snapshot", STANDIN, "stats",
+            "text", "time", "trace",
         ],
     ),
     ("job", &["judge", "lane", "plan", "procedure", "report", "run", STANDIN]),

@@ -65,3 +65,54 @@ fn the_scripts_are_scripts() {
         assert!(checked.status.success(), "{script}\n{}", text(&checked.stderr));
     }
 }
+
+/// The script of a step of the nightly workflow, with the lane filled in.
+fn nightly_script(step: &str) -> String {
+    let steps = workflow("nightly.yml")["jobs"]["lane"]["steps"].as_sequence().unwrap().clone();
+    let step = steps.iter().find(|one| one["name"] == step).unwrap();
+    step["run"].as_str().unwrap().replace("${{ matrix.lane }}", "gaudi")
+}
+
+/// What the step `Verdict` leaves with on a history.
+fn nightly_verdict(history: &str, night: &str) -> i32 {
+    let directory = tempfile::tempdir().unwrap();
+    let binary = directory.path().join("target/release");
+    std::fs::create_dir_all(&binary).unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tracegate"), binary.join("tracegate")).unwrap();
+    std::fs::write(directory.path().join("data/history.jsonl"), history).unwrap();
+    // As GitHub runs a script.
+    let ran = std::process::Command::new("bash")
+        .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &nightly_script("Verdict")])
+        .current_dir(directory.path())
+        .env("NIGHT", night)
+        .output()
+        .unwrap();
+    ran.status.code().unwrap()
+}
+
+/// The job was green when a procedure, or all of them, had not run.
+#[test]
+fn the_nightly_job_fails_where_a_procedure_did_not_run() {
+    let record = |procedure: &str, night: u32| {
+        format!(
+            r#"{{"schema_version":1,"record":"night","run_id":"{procedure}{night}","runs":[],"night":"2026-10-{night:02}","utc":"2026-10-{night:02}T02:00:00Z","lane":"gaudi","procedure":"{procedure}","epoch":0,"machine_class":"c","machine":{{"count":8}},"model":"m","sw":{{}},"cfg_hash":"c","n_reps":5,"metrics":{{"step.decode.p50":{{"unit":"ns","dir":"lower","values":[1000]}}}},"structural":{{"passed":true,"checks":{{}}}},"snapshot_hash":"s","verdict":"pass"}}"#
+        ) + "\n"
+    };
+    let nights =
+        |procedure: &str, last: u32| (1..=last).map(|night| record(procedure, night)).collect::<String>();
+    assert_eq!(nightly_verdict(&nights("p", 3), "2026-10-03"), 0, "too few nights");
+    assert_eq!(nightly_verdict(&nights("p", 20), "2026-10-20"), 0);
+    assert_eq!(nightly_verdict(&nights("p", 20), "2026-10-21"), 5, "nothing ran");
+    assert_eq!(nightly_verdict(&(nights("p", 20) + &nights("q", 11)), "2026-10-20"), 5);
+    // No exit code of tracegate is swallowed.
+    for line in scripts(&workflow("nightly.yml"))
+        .iter()
+        .flat_map(|script| script.lines().map(str::to_owned).collect::<Vec<_>>())
+    {
+        assert!(
+            !(line.contains("tracegate ") && (line.contains("|| echo") || line.contains("|| true"))),
+            "{line}"
+        );
+    }
+}

@@ -121,7 +121,7 @@ function sparkline(metric, epochs) {
   for (const night of metric.dated) {
     const at = x(Date.parse(`${night}T00:00:00Z`) / 864e5 - 0.5);
     const tick = svg("path", { class: "dated", d: `M${at} ${floor}l-4 7h8Z` });
-    tick.append(svg("title", {}, `E-divisive dates a change to ${night}`));
+    tick.append(svg("title", {}, `changed on ${night}`));
     chart.append(tick);
   }
   const marks = points.map((point, index) => ({

@@ -44,14 +44,14 @@ function client(run) {
   if (!run.clientTimes.length) return null;
   const rows = run.clientTimes.map((row) => [row.name, row.count, time(row.min), time(row.p50), time(row.max)]);
   const requests = run.requests.slice(0, 200).map((one) => [one.request, one.promptTokens, one.outputTokens, one.tokens.length ? time(one.tokens[0] - one.sent) : "not streamed", time(one.done - one.sent), one.finish ?? ""]);
-  return section("Client latency", el("p", { class: "faint" }, "Measured while the profiler recorded: longer than without it."),
+  return section("Client latency", el("p", { class: "faint" }, "Measured while the profiler was recording, and so longer than without it."),
     table(["", "count", "min", "median", "max"], rows),
     folded(`Requests (${run.requests.length})`, table(["request", "prompt tokens", "output tokens", "first token", "whole answer", "finish"], requests)));
 }
 
 function plan(run) {
   const adaptations = run.plan.adaptations.map((one) => [one.manual, one.planned, one.reason, one.source]);
-  const node = adaptations.length ? table(["manual", "planned", "because", "source"], adaptations, 9) : el("p", {}, "The manual as it stands.");
+  const node = adaptations.length ? table(["manual", "planned", "because", "source"], adaptations, 9) : el("p", {}, "As in the manual, without departures.");
   node.querySelectorAll("td").forEach((cell) => { cell.className = "wrap"; });
   return section("Plan", el("p", { class: "faint" }, `Departures from the manual: ${adaptations.length}`), node,
     folded("Commands", el("pre", {}, run.plan.commands.join("\n\n"))),
@@ -74,7 +74,7 @@ function snapshot(run) {
     const lines = run.snapshot.diff.split("\n").map((line) => el("span", { class: line.startsWith("+") ? "add" : line.startsWith("-") ? "del" : "" }, `${line}\n`));
     parts.push(el("p", {}, `It differs from the reviewed ${run.snapshot.committed}:`), el("pre", {}, ...lines));
   } else {
-    parts.push(el("p", {}, run.snapshot.committed ? `Equal to the reviewed ${run.snapshot.committed}.` : "There is no reviewed snapshot beside it to compare with."));
+    parts.push(el("p", {}, run.snapshot.committed ? `Equal to the reviewed ${run.snapshot.committed}.` : "There is no reviewed snapshot to compare it with."));
   }
   return section("Snapshot", ...parts, folded("observed.snap", el("pre", {}, run.snapshot.observed)));
 }
@@ -129,9 +129,9 @@ function runSection(run) {
   const timeline = run.traces.some((trace) => trace.role === "worker" && trace.steps.kind.length) ? new Timeline(run) : null;
   if (timeline) {
     const notes = [];
-    if (timeline.elsewhere) notes.push("The client's times lie outside the trace: they are not drawn.");
-    if (!timeline.shared) notes.push("The traces do not share a clock: each rank begins at its first step.");
-    if (timeline.clients.length) notes.push("Rows req: from sent to done as the client saw it, with a tick for each token.");
+    if (timeline.elsewhere) notes.push("The client's times lie outside the trace and are not drawn.");
+    if (!timeline.shared) notes.push("The traces share no clock, so each rank starts at its first step.");
+    if (timeline.clients.length) notes.push("Rows req: each request from sent to done as the client saw it, with a tick for each token.");
     if (timeline.hiddenRequests > 0) notes.push(`${timeline.hiddenRequests} more requests are not drawn.`);
     node.append(section("Steps", el("p", { class: "faint" }, ["Drag to move, Ctrl and wheel to zoom, arrow keys for steps, G for the largest gap.", ...notes].join(" ")), timeline.root, ...stepTables(run)));
   }
@@ -141,7 +141,7 @@ function runSection(run) {
 }
 
 function historySection() {
-  const node = el("section", {}, el("h2", {}, "Nights"), el("p", { class: "faint" }, "Circle: median of a night; small dots: its repetitions; hollow circle: too few nights; diamond: suspect; triangle up: regressed; triangle down: improved. Band: where three nights are not called a change. Mark below the axis: a change as E-divisive dates it."));
+  const node = el("section", {}, el("h2", {}, "Nights"), el("p", { class: "faint" }, "Circle: median of a night; small dots: its repetitions; hollow circle: too few nights; diamond: suspect; triangle up: regressed; triangle down: improved. Band: three nights inside it do not count as a change. Mark below the axis: the first night of a change."));
   if (data.history.some((series) => series.lane === "standin")) node.append(el("p", { class: "warn" }, IMITATION));
   for (const series of data.history) {
     node.append(el("h3", {}, `${series.procedure} on lane ${series.lane}, ${series.machine_class}`));

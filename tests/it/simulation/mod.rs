@@ -5,7 +5,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal};
-use tracegate::history::{Direction, State, judge};
+use tracegate::history::{Assessment, Direction, Trend, assess};
 
 pub(crate) const NIGHTS: usize = 60;
 /// The night of the planted step.
@@ -97,12 +97,13 @@ fn t_test(family: &[Vec<f64>]) -> Vec<bool> {
 }
 
 fn nightly(family: &[Vec<f64>]) -> Vec<bool> {
-    let family: Vec<(Direction, &[f64])> =
-        family.iter().map(|values| (Direction::Lower, values.as_slice())).collect();
-    let judged = judge(&family);
-    (0..judged[0].len())
-        .map(|night| judged.iter().any(|metric| metric[night].state == State::Regressed))
-        .collect()
+    let values: Vec<Vec<Option<f64>>> =
+        family.iter().map(|values| values.iter().copied().map(Some).collect()).collect();
+    let family: Vec<(Direction, &[Option<f64>])> =
+        values.iter().map(|values| (Direction::Lower, values.as_slice())).collect();
+    let judged = assess(&family);
+    let regressed = |metric: &Option<Assessment>| metric.as_ref().unwrap().state == Trend::Regressed;
+    (0..judged[0].len()).map(|night| judged.iter().any(|metric| regressed(&metric[night]))).collect()
 }
 
 /// What a rule did over many trials.

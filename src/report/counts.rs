@@ -44,8 +44,8 @@ pub(super) fn operators(seen: &Snapshot, differences: &[Difference]) -> Vec<Oper
         let none = BTreeSet::new();
         let tables = [
             ("Operators in one step", &facts.operators, &none, is_operator as fn(Group) -> bool),
-            ("Sampler: operators behind one step", &facts.sampler, &none, |group| group == Group::Sampler),
-            ("What costs a wait, in one step and behind it", &facts.budgets, &budgets, |group| {
+            ("Sampler: operators after one step", &facts.sampler, &none, |group| group == Group::Sampler),
+            ("What may cause a wait, in one step and after it", &facts.budgets, &budgets, |group| {
                 group == Group::Budget
             }),
         ];
