@@ -51,15 +51,17 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<()
         let status = match missing {
             Some(status) => status,
             None if stretch.read => "a file is cut short and does not grow".to_owned(),
-            // Once at the start, because most servers answer when they have written, and then once per stretch of
-            // quiet: the proof costs a whole pass.
-            None if wanted.writer_ended
-                || stretch.quiet() >= STABLE
-                || (first && ends_itself(&stretch.files)) =>
-            {
-                first = false;
+            // Once per stretch of quiet: the proof costs a whole pass.
+            None if wanted.writer_ended || stretch.quiet() >= STABLE => {
                 stretch.read = true;
-                match unfinished(&stretch.files) {
+                match unfinished(&stretch.files, |name| !name.frontend) {
+                    None => return Ok(Look::Done(())),
+                    Some(status) => status,
+                }
+            }
+            // And once at the start, because most servers answer when they have written; then everything must be whole.
+            None if std::mem::take(&mut first) && ends_itself(&stretch.files) => {
+                match unfinished(&stretch.files, |_| true) {
                     None => return Ok(Look::Done(())),
                     Some(status) => status,
                 }
@@ -124,11 +126,10 @@ fn look(directory: &Path) -> Result<Files, RunError> {
     Ok(files.into_iter().filter_map(|path| Some((path.clone(), progress(&path).ok()?))).collect())
 }
 
-/// The first worker trace that is no whole gzip stream of whole JSON. Damage inside a whole file is
+/// The first of the wanted traces that is no whole gzip stream of whole JSON. Damage inside a whole file is
 /// the checks' business.
-fn unfinished(files: &Files) -> Option<String> {
-    let workers = files.keys().filter(|path| !name(path).frontend);
-    workers.into_iter().find_map(|path| {
+fn unfinished(files: &Files, wanted: impl Fn(&FileName) -> bool) -> Option<String> {
+    files.keys().filter(|path| wanted(&name(path))).find_map(|path| {
         let traces = inspect(std::slice::from_ref(path)).ok()?;
         let problem = traces.iter().find_map(Trace::fatal)?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -153,4 +154,66 @@ fn missing(files: &Files, expected: &Expected) -> Option<String> {
 
 fn name(path: &Path) -> FileName {
     FileName::parse(&path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// How long a directory is waited for with a worker trace that is there and a front end's that is whole after
+    /// `late`.
+    fn waited(late: Duration, writer_ended: bool) -> (Duration, bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let event =
+            "{\"traceEvents\":[{\"ph\":\"X\",\"name\":\"a\",\"pid\":1,\"tid\":1,\"ts\":1,\"dur\":1}]}";
+        let (whole, path) = (gzip(event), |name: &str| directory.path().join(name));
+        std::fs::write(path("rank0.1.pt.trace.json.gz"), &whole).unwrap();
+        let frontend = path("host_1.async_llm.1.pt.trace.json.gz");
+        let (begin, end) = whole.split_at(whole.len() / 2);
+        std::fs::write(&frontend, begin).unwrap();
+        let expected: Expected = toml::from_str(
+            "ranks = 1\nfrontend = true\nsequence = \"D\"\nevidence = \"annotation\"\nworker_files = \"rank0\"",
+        )
+        .unwrap();
+        let log = path("server.log");
+        let limit = Span(Duration::from_secs(5));
+        let wanted =
+            Awaited { directory: directory.path(), expected: &expected, limit, log: &log, writer_ended };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(late);
+                let mut file = std::fs::OpenOptions::new().append(true).open(&frontend).unwrap();
+                file.write_all(end).unwrap();
+            });
+            runtime.block_on(wait(&wanted, &|_| {})).unwrap();
+            (begun.elapsed(), Trace::read(&frontend).fatal().is_none())
+        })
+    }
+
+    /// The front end writes beside the workers: a server that is ended while it does leaves half of its trace.
+    #[test]
+    fn a_front_end_that_still_writes_is_waited_for() {
+        let (_, whole) = waited(Duration::from_millis(150), false);
+        assert!(whole);
+    }
+
+    /// Nothing is appended any more, and what the reader decides from is the workers'.
+    #[test]
+    fn a_writer_that_has_ended_is_not_waited_for() {
+        let (took, _) = waited(Duration::from_millis(400), true);
+        assert!(took < STABLE, "{took:?}");
+    }
 }
