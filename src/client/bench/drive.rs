@@ -15,6 +15,7 @@ use super::sse::Splitter;
 use crate::client::error::ClientError;
 use crate::client::http::{Client, Deadline};
 use crate::client::ledger::Served;
+use crate::client::usage::{Choice, Usage};
 use crate::procedure::{Bench, Span};
 use crate::time::Nanos;
 
@@ -174,23 +175,6 @@ struct Chunk {
     error: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    cached_tokens: Option<u64>,
-}
-
 impl Posted {
     async fn make(&self, arrival: f64) -> Answer {
         let start = self.clock.elapsed().as_secs_f64();
@@ -258,8 +242,7 @@ impl Answer {
             // As vLLM: only a chunk without choices carries the usage that counts.
             self.output_tokens = usage.completion_tokens.unwrap_or(self.output_tokens);
             self.prompt_tokens = usage.prompt_tokens.unwrap_or(self.prompt_tokens);
-            let details = usage.prompt_tokens_details;
-            self.cached_tokens = details.and_then(|details| details.cached_tokens).unwrap_or(0);
+            self.cached_tokens = usage.cached_tokens();
         }
     }
 }
