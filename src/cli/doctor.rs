@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::form::{Form, print_json};
-use crate::lane::{Finding, Lane, State, examine};
+use crate::lane::{Condition, Finding, Lane, examine};
 use crate::plan::refuse_broken;
 use crate::run::default_parent;
 
@@ -39,7 +39,7 @@ impl Doctor {
         for lane in lanes {
             let findings =
                 examine(lane, &self.out, |site| refuse_broken(site).map_err(|error| error.to_string()));
-            let ready = !findings.iter().any(|finding| matches!(finding.state, State::Missing(_)));
+            let ready = !findings.iter().any(|finding| matches!(finding.state, Condition::Missing(_)));
             if self.format == Form::Text {
                 show(lane, ready, &findings);
             }
@@ -59,7 +59,7 @@ impl Doctor {
 fn show(lane: Lane, ready: bool, findings: &[Finding]) {
     crate::output::line(format_args!("lane {lane}: {}", if ready { "ready" } else { "not ready" }));
     let wanted =
-        |finding: &&Finding| !crate::output::is_quiet() || !matches!(finding.state, State::Present(_));
+        |finding: &&Finding| !crate::output::is_quiet() || !matches!(finding.state, Condition::Present(_));
     for finding in findings.iter().filter(wanted) {
         crate::output::line(describe(finding));
     }
@@ -68,9 +68,9 @@ fn show(lane: Lane, ready: bool, findings: &[Finding]) {
 
 fn describe(finding: &Finding) -> String {
     let (word, detail, remedy) = match &finding.state {
-        State::Present(detail) => ("ok", detail, None),
-        State::Noticed(detail) => ("note", detail, finding.remedy.as_ref()),
-        State::Missing(detail) => ("MISSING", detail, finding.remedy.as_ref()),
+        Condition::Present(detail) => ("ok", detail, None),
+        Condition::Noticed(detail) => ("note", detail, finding.remedy.as_ref()),
+        Condition::Missing(detail) => ("MISSING", detail, finding.remedy.as_ref()),
     };
     let mut text = format!("  {word:<8} {:<18} {detail}", finding.what);
     if let Some(remedy) = remedy {

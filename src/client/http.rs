@@ -23,7 +23,7 @@ pub(crate) struct Client {
 
 /// How long a call may take and how that is called.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Deadline {
     pub(crate) limit: Span,
     pub(crate) key: &'static str,
     pub(crate) hint: &'static str,
@@ -74,10 +74,10 @@ impl Client {
         &self,
         route: &str,
         request: RequestBuilder,
-        patience: Patience,
+        deadline: Deadline,
     ) -> Result<Response, ClientError> {
         let what = format!("POST {route}");
-        let answer = within(&what, patience, request.send()).await?;
+        let answer = within(&what, deadline, request.send()).await?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -94,17 +94,17 @@ impl Client {
 /// Waits for an answer within a deadline.
 pub(crate) async fn within<T>(
     what: &str,
-    patience: Patience,
+    deadline: Deadline,
     answer: impl Future<Output = reqwest::Result<T>>,
 ) -> Result<T, ClientError> {
-    match tokio::time::timeout(patience.limit.0, answer).await {
+    match tokio::time::timeout(deadline.limit.0, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(ClientError::NoAnswer { what: what.to_owned(), reason: causes(&error) }),
         Err(_) => Err(ClientError::Deadline {
             what: what.to_owned(),
-            waited: patience.limit,
-            deadline: patience.key,
-            hint: patience.hint,
+            waited: deadline.limit,
+            deadline: deadline.key,
+            hint: deadline.hint,
         }),
     }
 }

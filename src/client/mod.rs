@@ -7,6 +7,7 @@ mod http;
 mod ledger;
 pub(crate) mod real;
 mod status;
+mod usage;
 mod window;
 
 pub use error::ClientError;

@@ -27,7 +27,7 @@ struct Results {
 }
 
 /// How the real client is run.
-pub(crate) struct Call<'a> {
+pub(crate) struct BenchRun<'a> {
     pub(crate) command: Command,
     /// This version says when it started and stopped the profiler.
     pub(crate) reports_profiler: bool,
@@ -51,8 +51,8 @@ pub(crate) fn left_window_open(log: &Path) -> bool {
 }
 
 /// Runs the command, under a guard as the server is, and returns what it says it did.
-pub(crate) async fn run(call: &Call<'_>) -> Result<Ledger, ClientError> {
-    let Call { command, reports_profiler, log, results, limit, .. } = call;
+pub(crate) async fn run(call: &BenchRun<'_>) -> Result<Ledger, ClientError> {
+    let BenchRun { command, reports_profiler, log, results, limit, .. } = call;
     let failed = |reason: String| ClientError::RealClient { reason, log: log.to_path_buf() };
     let launch = launch(command, call.run, call.run.to_owned(), log.to_path_buf());
     let mut client = Guarded::start(&launch).await.map_err(|error| failed(error.to_string()))?;

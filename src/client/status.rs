@@ -11,7 +11,7 @@ use super::http::Client;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
-struct Load {
+struct OpenRequests {
     server_load: u64,
 }
 
@@ -52,7 +52,7 @@ impl Client {
 
     async fn load(&self) -> Option<u64> {
         let answer = self.get("/load").timeout(PATIENCE).send().await.ok()?;
-        Some(answer.error_for_status().ok()?.json::<Load>().await.ok()?.server_load)
+        Some(answer.error_for_status().ok()?.json::<OpenRequests>().await.ok()?.server_load)
     }
 
     async fn running(&self) -> Option<f64> {

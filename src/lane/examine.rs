@@ -17,7 +17,7 @@ pub struct Finding {
     pub what: &'static str,
     /// What was found.
     #[serde(flatten)]
-    pub state: State,
+    pub state: Condition,
     /// What to do about it.
     pub remedy: Option<String>,
 }
@@ -26,7 +26,7 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "detail", rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum State {
+pub enum Condition {
     /// As it should be.
     Present(String),
     /// Works, and worth knowing.
@@ -36,15 +36,15 @@ pub enum State {
 }
 
 fn present(what: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { what, state: State::Present(detail.into()), remedy: None }
+    Finding { what, state: Condition::Present(detail.into()), remedy: None }
 }
 
 fn noticed(what: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { what, state: State::Noticed(detail.into()), remedy: Some(remedy.into()) }
+    Finding { what, state: Condition::Noticed(detail.into()), remedy: Some(remedy.into()) }
 }
 
 fn missing(what: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { what, state: State::Missing(detail.into()), remedy: Some(remedy.into()) }
+    Finding { what, state: Condition::Missing(detail.into()), remedy: Some(remedy.into()) }
 }
 
 /// Looks at everything a lane needs. `out` is where run directories would be made.
@@ -59,7 +59,7 @@ pub fn examine(lane: Lane, out: &Path, broken: impl Fn(&Site) -> Result<(), Stri
     match probe(lane) {
         Ok(site) => findings.extend(versions(&site, broken)),
         // The parts above say more precisely what is missing; this covers what they do not look at.
-        Err(error) if findings.iter().all(|finding| !matches!(finding.state, State::Missing(_))) => {
+        Err(error) if findings.iter().all(|finding| !matches!(finding.state, Condition::Missing(_))) => {
             findings.push(missing("lane", error.to_string(), "see above"));
         }
         Err(_) => {}

@@ -10,7 +10,7 @@ mod standin;
 pub(crate) mod vllm_cpu;
 
 pub use error::LaneError;
-pub use examine::{Finding, State, examine};
+pub use examine::{Condition, Finding, examine};
 pub use name::Lane;
 pub use site::{BenchClient, Driver, Site, Versions};
 

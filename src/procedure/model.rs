@@ -137,7 +137,7 @@ pub struct Profiler {
 #[non_exhaustive]
 pub struct SpecificStep {
     /// Prompt or decode.
-    pub phase: Phase,
+    pub phase: ProfiledKind,
     /// Batch size to profile.
     pub batch_size: u32,
     /// Input length of a prompt, or blocks of a decode.
@@ -150,7 +150,7 @@ pub struct SpecificStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum ProfiledKind {
     /// The prompt is processed (prefill).
     Prompt,
     /// Tokens are generated.
@@ -159,7 +159,7 @@ pub enum Phase {
 
 impl fmt::Display for SpecificStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = if self.phase == Phase::Prompt { "prompt" } else { "decode" };
+        let phase = if self.phase == ProfiledKind::Prompt { "prompt" } else { "decode" };
         let graph = if self.hpu_graph { 't' } else { 'f' };
         write!(f, "{phase}_{}_{}_{graph}", self.batch_size, self.size)
     }

@@ -6,8 +6,8 @@ use std::process::ExitStatus;
 
 use super::error::RunError;
 use super::execute::Run;
-use super::patience::told;
 use super::record::Phase;
+use super::waiting::told;
 use crate::plan::Course;
 use crate::procedure::Span;
 use crate::server::guard::Guarded;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::directory::RunDirectory;
 use super::error::RunError;
-use super::patience::told;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
+use super::waiting::told;
 use super::{traces, turn};
 use crate::client::Client;
 use crate::lock::FileLock;
@@ -169,7 +169,7 @@ impl Run<'_> {
 
     async fn wait_for_traces(&self, log: &Path, limit: Span, writer_ended: bool) -> Result<(), RunError> {
         let tell = self.tell;
-        let wanted = traces::Wanted {
+        let wanted = traces::Awaited {
             directory: &self.directory.traces(),
             expected: &self.plan.expected,
             limit,

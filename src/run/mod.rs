@@ -5,7 +5,6 @@ mod ending;
 mod error;
 mod execute;
 mod machine;
-mod patience;
 mod polled;
 mod prepare;
 mod record;
@@ -13,6 +12,7 @@ mod retention;
 mod shared;
 mod traces;
 mod turn;
+mod waiting;
 mod window;
 
 pub use directory::RunDirectory;

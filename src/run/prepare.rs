@@ -2,8 +2,8 @@
 
 use super::error::RunError;
 use super::execute::Run;
-use super::patience::told;
 use super::record::Phase;
+use super::waiting::told;
 use crate::procedure::Span;
 use crate::server::guard::Guarded;
 use crate::server::interrupt::interrupted;

@@ -11,7 +11,7 @@ use super::directory::RunDirectory;
 use super::error::RunError;
 use super::execute::Run;
 use super::record::{CacheGuard, Phase, RunRecord, RunState, SharedBoot};
-use super::traces::{self, Others, Wanted};
+use super::traces::{self, Awaited, Others};
 use crate::client::Client;
 use crate::lock::FileLock;
 use crate::plan::Plan;
@@ -206,7 +206,7 @@ impl Run<'_> {
         self.check_health(&mut boot.instance, &client).await?;
         self.enter(Phase::Trace)?;
         let (path, tell) = (boot.instance.log().to_owned(), self.tell);
-        let wanted = Wanted {
+        let wanted = Awaited {
             directory: &traces,
             expected: &self.plan.expected,
             limit: self.plan.deadlines.trace,

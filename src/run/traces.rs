@@ -25,7 +25,7 @@ const STALLED: Duration = Duration::from_secs(10);
 const FAILED: Duration = Duration::from_secs(2);
 
 /// What is waited for.
-pub(super) struct Wanted<'a> {
+pub(super) struct Awaited<'a> {
     pub(super) directory: &'a Path,
     pub(super) expected: &'a Expected,
     pub(super) limit: Span,
@@ -56,7 +56,7 @@ pub(super) struct Attributed {
 type Files = BTreeMap<PathBuf, Progress>;
 
 /// Returns when as many traces as expected are there, whole, and none of them grows any more.
-pub(super) async fn wait(wanted: &Wanted<'_>, tell: &dyn Fn(&str)) -> Result<Attributed, RunError> {
+pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<Attributed, RunError> {
     let begun = Instant::now();
     let mut stretch = Stretch::begin(Files::new());
     let mut late = BTreeSet::new();
@@ -71,22 +71,21 @@ pub(super) async fn wait(wanted: &Wanted<'_>, tell: &dyn Fn(&str)) -> Result<Att
         let status = match missing {
             Some(status) => status,
             None if stretch.read => "a file is cut short and does not grow".to_owned(),
-            // Once at the start, because most servers answer when they have written, and then once per stretch of
-            // quiet: the proof costs a whole pass.
-            None if wanted.writer_ended
-                || stretch.quiet() >= STABLE
-                || (first && ends_itself(&stretch.files)) =>
-            {
-                first = false;
+            // Once per stretch of quiet: the proof costs a whole pass.
+            None if wanted.writer_ended || stretch.quiet() >= STABLE => {
                 stretch.read = true;
-                match examine(&stretch.files, wanted) {
+                match examine(&stretch.files, wanted, false) {
                     Examined::Whole => return Ok(Look::Done(())),
                     Examined::Unfinished(status) => status,
-                    Examined::Late(file) => {
-                        let status = format!("{} is of an earlier window", short(&file));
-                        late.insert(file);
-                        status
-                    }
+                    Examined::Late(file) => leave_out(file, &mut late),
+                }
+            }
+            // And once at the start, because most servers answer when they have written; then everything must be whole.
+            None if std::mem::take(&mut first) && ends_itself(&stretch.files) => {
+                match examine(&stretch.files, wanted, true) {
+                    Examined::Whole => return Ok(Look::Done(())),
+                    Examined::Unfinished(status) => status,
+                    Examined::Late(file) => leave_out(file, &mut late),
                 }
             }
             None => "files still grow".to_owned(),
@@ -114,6 +113,12 @@ fn with_late(status: String, late: &BTreeSet<PathBuf>) -> String {
         [] => status,
         names => format!("{status}; left out, because they are of an earlier window: {}", names.join(", ")),
     }
+}
+
+fn leave_out(file: PathBuf, late: &mut BTreeSet<PathBuf>) -> String {
+    let status = format!("{} is of an earlier window", short(&file));
+    late.insert(file);
+    status
 }
 
 fn short(path: &Path) -> String {
@@ -146,7 +151,7 @@ fn ends_itself(files: &Files) -> bool {
 
 /// At the end: with no worker trace at all there is nothing to decide; with some, the checks and the
 /// reader say what is missing better than a deadline does.
-fn settle(now: &Files, wanted: &Wanted<'_>, status: String, waited: Duration) -> Result<(), RunError> {
+fn settle(now: &Files, wanted: &Awaited<'_>, status: String, waited: Duration) -> Result<(), RunError> {
     if now.keys().any(|path| !name(path).frontend) {
         return Ok(());
     }
@@ -158,7 +163,7 @@ fn settle(now: &Files, wanted: &Wanted<'_>, status: String, waited: Duration) ->
     })
 }
 
-fn look(wanted: &Wanted<'_>, late: &BTreeSet<PathBuf>) -> Result<Files, RunError> {
+fn look(wanted: &Awaited<'_>, late: &BTreeSet<PathBuf>) -> Result<Files, RunError> {
     let directory = wanted.directory;
     let mut files = trace_files(directory).map_err(|error| RunError::directory(directory, error))?;
     let before = wanted.others.as_ref().map(|others| &others.before);
@@ -174,13 +179,13 @@ enum Examined {
     Late(PathBuf),
 }
 
-/// Finds the first worker trace that is no whole gzip stream of whole JSON (damage inside a whole file is the
+/// Finds the first trace, of a worker or of anybody, that is no whole gzip stream of whole JSON (damage inside a whole file is the
 /// checks' business), and files of earlier windows.
-fn examine(files: &Files, wanted: &Wanted<'_>) -> Examined {
+fn examine(files: &Files, wanted: &Awaited<'_>, frontends: bool) -> Examined {
     let opened = wanted.others.as_ref().map(|others| others.opened);
-    for path in files.keys().filter(|path| opened.is_some() || !name(path).frontend) {
+    for path in files.keys().filter(|path| opened.is_some() || frontends || !name(path).frontend) {
         let trace = Trace::read(path);
-        if let Some(problem) = trace.fatal().filter(|_| !name(path).frontend) {
+        if let Some(problem) = trace.fatal().filter(|_| frontends || !name(path).frontend) {
             let (file, code) = (short(path), problem.code.code());
             return Examined::Unfinished(format!("{file}: {code} at byte {}", problem.offset));
         }
@@ -208,4 +213,66 @@ fn missing(files: &Files, expected: &Expected) -> Option<String> {
 
 fn name(path: &Path) -> FileName {
     FileName::parse(&path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// How long a directory is waited for with a worker trace that is there and a front end's that is whole after
+    /// `late`.
+    fn waited(late: Duration, writer_ended: bool) -> (Duration, bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let event =
+            "{\"traceEvents\":[{\"ph\":\"X\",\"name\":\"a\",\"pid\":1,\"tid\":1,\"ts\":1,\"dur\":1}]}";
+        let (whole, path) = (gzip(event), |name: &str| directory.path().join(name));
+        std::fs::write(path("rank0.1.pt.trace.json.gz"), &whole).unwrap();
+        let frontend = path("host_1.async_llm.1.pt.trace.json.gz");
+        let (begin, end) = whole.split_at(whole.len() / 2);
+        std::fs::write(&frontend, begin).unwrap();
+        let expected: Expected = toml::from_str(
+            "ranks = 1\nfrontend = true\nsequence = \"D\"\nevidence = \"annotation\"\nworker_files = \"rank0\"",
+        )
+        .unwrap();
+        let log = path("server.log");
+        let limit = Span(Duration::from_secs(5));
+        let wanted =
+            Awaited { directory: directory.path(), expected: &expected, limit, log: &log, writer_ended };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(late);
+                let mut file = std::fs::OpenOptions::new().append(true).open(&frontend).unwrap();
+                file.write_all(end).unwrap();
+            });
+            runtime.block_on(wait(&wanted, &|_| {})).unwrap();
+            (begun.elapsed(), Trace::read(&frontend).fatal().is_none())
+        })
+    }
+
+    /// The front end writes beside the workers: a server that is ended while it does leaves half of its trace.
+    #[test]
+    fn a_front_end_that_still_writes_is_waited_for() {
+        let (_, whole) = waited(Duration::from_millis(150), false);
+        assert!(whole);
+    }
+
+    /// Nothing is appended any more, and what the reader decides from is the workers'.
+    #[test]
+    fn a_writer_that_has_ended_is_not_waited_for() {
+        let (took, _) = waited(Duration::from_millis(400), true);
+        assert!(took < STABLE, "{took:?}");
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::execute::Run;
-use super::patience::{Waiting, alive, still_alive};
 use super::record::Phase;
+use super::waiting::{Waiting, alive, still_alive};
 use crate::client::bench::{BenchMetrics, RandomDataset, drive, result_json, table};
 use crate::client::{Client, ClientError, real};
 use crate::plan::BenchCommand;
@@ -216,7 +216,7 @@ impl Run<'_> {
         let deadlines = self.plan.deadlines;
         let root = self.directory.path();
         let limit = Span(deadlines.request.0 + deadlines.stop.0);
-        let call = real::Call {
+        let call = real::BenchRun {
             command: bench.command.filled(root, instance.port()),
             reports_profiler: bench.reports_profiler,
             run: root,

@@ -51,15 +51,15 @@ pub(super) async fn wait(
     let waited = until(wait, progress, async || {
         instance.check_alive(BOOTING)?;
         let found = look(instance, wanted, &client).await?;
-        strangers = if let Seen::Stranger(_) = found { strangers + 1 } else { 0 };
+        strangers = if let Readiness::Stranger(_) = found { strangers + 1 } else { 0 };
         let status = match found {
-            Seen::Ready => return Ok(Look::Done(())),
-            Seen::NotYet(status) => status,
-            Seen::Stranger(found) if strangers > 1 => {
+            Readiness::Ready => return Ok(Look::Done(())),
+            Readiness::NotYet(status) => status,
+            Readiness::Stranger(found) if strangers > 1 => {
                 let port = instance.port().unwrap_or_default();
                 return Err(ServerError::Taken { port, found, log: instance.log_tail() });
             }
-            Seen::Stranger(found) => format!("the port is held by {found}"),
+            Readiness::Stranger(found) => format!("the port is held by {found}"),
         };
         Ok(Look::NotYet(if wanted.attempt > 1 {
             format!("boot {}: {status}", wanted.attempt)
@@ -82,7 +82,7 @@ pub(super) async fn wait(
 }
 
 /// What one look at the server found.
-enum Seen {
+enum Readiness {
     Ready,
     NotYet(String),
     Stranger(String),
@@ -102,15 +102,15 @@ async fn look(
     instance: &mut Instance,
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
-) -> Result<Seen, ServerError> {
+) -> Result<Readiness, ServerError> {
     let Some(port) = instance.port().or_else(|| port::reported(&wanted.port_file)) else {
-        return Ok(Seen::NotYet("no port reported yet".to_owned()));
+        return Ok(Readiness::NotYet("no port reported yet".to_owned()));
     };
     instance.set_port(port);
     match listener::find(port, instance.guard()) {
-        Found::Nobody => return Ok(Seen::NotYet("nothing listens on the port yet".to_owned())),
+        Found::Nobody => return Ok(Readiness::NotYet("nothing listens on the port yet".to_owned())),
         Found::Stranger(who) => {
-            return Ok(Seen::Stranger(who.unwrap_or_else(|| "a process of another user".to_owned())));
+            return Ok(Readiness::Stranger(who.unwrap_or_else(|| "a process of another user".to_owned())));
         }
         Found::OursExposed(address) => return Err(ServerError::Exposed { address, port }),
         Found::Ours | Found::Unknown => {}
@@ -118,11 +118,11 @@ async fn look(
     let base = instance.base_url();
     match client.get(format!("{base}/health")).send().await {
         Ok(answer) if answer.status().is_success() => {}
-        Ok(answer) => return Ok(Seen::NotYet(format!("/health answers {}", answer.status().as_u16()))),
+        Ok(answer) => return Ok(Readiness::NotYet(format!("/health answers {}", answer.status().as_u16()))),
         Err(error) if error.is_connect() => {
-            return Ok(Seen::NotYet("nothing listens on the port yet".to_owned()));
+            return Ok(Readiness::NotYet("nothing listens on the port yet".to_owned()));
         }
-        Err(error) => return Ok(Seen::NotYet(format!("/health: {error}"))),
+        Err(error) => return Ok(Readiness::NotYet(format!("/health: {error}"))),
     }
     instance.check_alive(BOOTING)?;
     identify(port, &base, wanted, client).await
@@ -135,7 +135,7 @@ async fn identify(
     base: &str,
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
-) -> Result<Seen, ServerError> {
+) -> Result<Readiness, ServerError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
@@ -150,7 +150,7 @@ async fn identify(
     }
     let models: Models = match get(client, base, "/v1/models").await {
         Ok(models) => models,
-        Err(status) => return Ok(Seen::NotYet(status)),
+        Err(status) => return Ok(Readiness::NotYet(status)),
     };
     let ids: Vec<String> = models.data.into_iter().map(|model| model.id).collect();
     if !ids.iter().any(|id| id == wanted.served_model) {
@@ -164,7 +164,7 @@ async fn identify(
         let found = format!("it says that it is vLLM {:?}, and {planned:?} was started", answer.version);
         return Err(ServerError::Foreign { port, found });
     }
-    Ok(Seen::Ready)
+    Ok(Readiness::Ready)
 }
 
 /// Equal up to the local part: `0.32.0+cpu` and `0.32.0` are one release. What is no version says

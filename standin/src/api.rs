@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::completions::completions;
-use super::engine::Command;
+use super::engine::ToEngine;
 use super::error::ApiError;
 use super::fault::Fault;
 use super::options::StandinOptions;
@@ -23,7 +23,7 @@ use super::tokenizer;
 /// What every route shares.
 pub(crate) struct App {
     pub(crate) options: StandinOptions,
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) commands: mpsc::UnboundedSender<ToEngine>,
     /// When tokens were handed out, where that is asked for.
     pub(crate) token_log: Mutex<Vec<u128>>,
     pub(crate) warm: AtomicBool,
@@ -158,11 +158,11 @@ async fn start_profile(State(app): State<Arc<App>>, body: Bytes) -> Result<Statu
     if !body.is_empty() {
         parse::<Option<StartProfile>>(&body)?;
     }
-    ask(&app, "start_profile", Command::Start).await
+    ask(&app, "start_profile", ToEngine::Start).await
 }
 
 async fn stop_profile(State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
-    let stopped = ask(&app, "stop_profile", Command::Stop).await;
+    let stopped = ask(&app, "stop_profile", ToEngine::Stop).await;
     if app.options.fault == Some(Fault::UnhealthyAfterStop) {
         app.unhealthy.store(true, Ordering::Relaxed);
     }
@@ -171,7 +171,7 @@ async fn stop_profile(State(app): State<Arc<App>>) -> Result<StatusCode, ApiErro
 
 type Reply = oneshot::Sender<Result<(), ApiError>>;
 
-async fn ask(app: &App, route: &str, command: fn(Reply) -> Command) -> Result<StatusCode, ApiError> {
+async fn ask(app: &App, route: &str, command: fn(Reply) -> ToEngine) -> Result<StatusCode, ApiError> {
     let (reply, answer) = oneshot::channel();
     crate::log::line(format_args!("INFO: 127.0.0.1 - \"POST /{route} HTTP/1.1\""));
     let gone = || ApiError::internal("EngineDeadError");

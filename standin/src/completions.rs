@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::api::{App, parse};
-use super::engine::{Command, Request, Token};
+use super::engine::{Request, ToEngine, Token};
 use super::error::ApiError;
 use super::fault::Fault;
 use super::tokenizer;
@@ -64,9 +64,9 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     check(&asked)?;
     let (prompt_tokens, max_tokens) = lengths(&asked, u64::from(app.options.max_model_len))?;
     let (tokens, from_engine) = mpsc::unbounded_channel();
-    let call = Call::new(Arc::clone(&app), prompt_tokens);
+    let call = Completion::new(Arc::clone(&app), prompt_tokens);
     let request = Request { prompt_tokens, max_tokens, tokens };
-    app.commands.send(Command::Submit(request)).map_err(|_| ApiError::internal("EngineDeadError"))?;
+    app.commands.send(ToEngine::Submit(request)).map_err(|_| ApiError::internal("EngineDeadError"))?;
     if asked.stream {
         let usage = asked.stream_options.is_some_and(|options| options.include_usage);
         return Ok(stream_answer(call, from_engine, usage));
@@ -136,7 +136,7 @@ fn lengths(asked: &Asked, longest: u64) -> Result<(u64, u64), ApiError> {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// One request being answered; counts itself out when it ends, however it ends.
-struct Call {
+struct Completion {
     app: Arc<App>,
     id: String,
     created: u64,
@@ -144,7 +144,7 @@ struct Call {
     generated: u64,
 }
 
-impl Call {
+impl Completion {
     fn new(app: Arc<App>, prompt_tokens: u64) -> Self {
         app.in_flight.fetch_add(1, Ordering::Relaxed);
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -184,7 +184,7 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for Completion {
     fn drop(&mut self) {
         self.app.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.app.served.fetch_add(1, Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl Drop for Call {
 }
 
 async fn plain_answer(
-    mut call: Call,
+    mut call: Completion,
     mut tokens: mpsc::UnboundedReceiver<Token>,
 ) -> Result<Response, ApiError> {
     loop {
@@ -204,7 +204,7 @@ async fn plain_answer(
             break;
         }
     }
-    let mut body = call.body(&Call::choice(Some("length")));
+    let mut body = call.body(&Completion::choice(Some("length")));
     body["usage"] = call.usage();
     Ok(Json(body).into_response())
 }
@@ -217,7 +217,7 @@ enum Rest {
     Nothing,
 }
 
-fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool) -> Response {
+fn stream_answer(call: Completion, tokens: mpsc::UnboundedReceiver<Token>, usage: bool) -> Response {
     let chunks =
         stream::unfold((call, tokens, Rest::Tokens), move |(mut call, mut tokens, rest)| async move {
             let (text, rest) = match rest {
@@ -235,7 +235,7 @@ fn stream_answer(call: Call, tokens: mpsc::UnboundedReceiver<Token>, usage: bool
                         (true, true) => Rest::Usage,
                         (true, false) => Rest::Done,
                     };
-                    (call.body(&Call::choice(reason)).to_string(), next)
+                    (call.body(&Completion::choice(reason)).to_string(), next)
                 }
                 Rest::Usage => {
                     let mut body = call.body(&json!([]));

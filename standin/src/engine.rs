@@ -27,7 +27,7 @@ pub(crate) struct Request {
 }
 
 /// What the API asks of the engine.
-pub(crate) enum Command {
+pub(crate) enum ToEngine {
     Submit(Request),
     Start(oneshot::Sender<Result<(), ApiError>>),
     Stop(oneshot::Sender<Result<(), ApiError>>),
@@ -94,7 +94,7 @@ impl Clock {
 }
 
 pub(crate) struct Engine {
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<ToEngine>,
     waiting: VecDeque<Request>,
     running: Vec<Running>,
     latency: Latency,
@@ -111,7 +111,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(options: &StandinOptions, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+    pub(crate) fn new(options: &StandinOptions, commands: mpsc::UnboundedReceiver<ToEngine>) -> Self {
         let clock = Clock::new();
         Self {
             commands,
@@ -146,11 +146,11 @@ impl Engine {
             };
             match next {
                 None => return,
-                Some(Command::Submit(request)) => self.submit(request),
-                Some(Command::Start(reply)) => {
+                Some(ToEngine::Submit(request)) => self.submit(request),
+                Some(ToEngine::Start(reply)) => {
                     let _ = reply.send(self.profiler.start(self.clock.now()));
                 }
-                Some(Command::Stop(reply)) => {
+                Some(ToEngine::Stop(reply)) => {
                     let now = self.clock.now().max(self.at);
                     let stopped = self.profiler.stop(&self.clock, now).await;
                     let _ = reply.send(stopped);

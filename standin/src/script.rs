@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Command, Engine, Request, Token};
+use super::engine::{Engine, Request, ToEngine, Token};
 use super::fault::Fault;
 use super::options::{StandinOptions, parse_profiler_config};
 use super::server::StandinError;
@@ -88,20 +88,20 @@ async fn play(options: &StandinOptions, requests: &Requests) -> Result<Vec<Value
     // `LLM(…)` warms up before it returns.
     tokio::time::sleep(options.warmup()).await;
     let gone = || StandinError::Serve(io::Error::other("the engine is gone"));
-    let window = async |command: fn(oneshot::Sender<_>) -> Command| {
+    let window = async |command: fn(oneshot::Sender<_>) -> ToEngine| {
         let (reply, answer) = oneshot::channel();
         commands.send(command(reply)).map_err(|_| gone())?;
         let answer: Result<(), super::error::ApiError> = answer.await.map_err(|_| gone())?;
         answer.map_err(|error| StandinError::Serve(io::Error::other(format!("{error:?}"))))
     };
-    window(Command::Start).await?;
+    window(ToEngine::Start).await?;
     let sent = now();
     let mut streams = Vec::new();
     for (prompt, sampling) in requests.prompts.iter().zip(&requests.sampling) {
         let (tokens, stream) = mpsc::unbounded_channel::<Token>();
         let prompt_tokens = tokenizer::encode(prompt).len() as u64;
         let request = Request { prompt_tokens, max_tokens: sampling.max_tokens, tokens };
-        commands.send(Command::Submit(request)).map_err(|_| gone())?;
+        commands.send(ToEngine::Submit(request)).map_err(|_| gone())?;
         streams.push((prompt_tokens, stream));
     }
     let mut answers = Vec::new();
@@ -118,7 +118,7 @@ async fn play(options: &StandinOptions, requests: &Requests) -> Result<Vec<Value
             "cached_tokens": 0, "sent_ns": sent, "token_ns": [], "done_ns": now(), "finish_reason": "length",
         }));
     }
-    window(Command::Stop).await?;
+    window(ToEngine::Stop).await?;
     Ok(answers)
 }
 

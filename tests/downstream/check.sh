@@ -51,6 +51,6 @@ mkdir "$work/tree" && cp -r procedures "$work/tree/"
 binary=$(cargo test --test procedures --no-run --message-format json 2> /dev/null |
   grep -o '"executable":"[^"]*/procedures-[^"]*"' | tail -1 | cut -d '"' -f 4)
 fails "$work/unreviewed" env CARGO_MANIFEST_DIR="$work/tree" "$binary" standin
-says "$work/unreviewed" "there is no committed snapshot $work/tree/snapshots/standin/short_question.snap"
+says "$work/unreviewed" "there is no reviewed snapshot $work/tree/snapshots/standin/short_question.snap"
 CARGO_MANIFEST_DIR="$work/tree" INSTA_UPDATE=always "$binary" standin > "$work/accepted" 2>&1 || { cat "$work/accepted"; exit 1; }
 diff snapshots/standin/short_question.snap "$work/tree/snapshots/standin/short_question.snap"

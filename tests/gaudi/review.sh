@@ -27,7 +27,7 @@ if [ -d "$work/runner/snapshots/gaudi" ]; then echo "the runner's checkout must 
 echo "2. the laptop decides the same runs without a device: they are not reviewed yet"
 cp "$work/runner/review.tgz" "$work/laptop/"
 if (cd "$work/laptop" && bash -c "${commands[1]}") > "$work/2" 2>&1; then echo "unreviewed runs must not pass"; exit 1; fi
-grep -c 'there is no committed snapshot' "$work/2" | grep -x 10
+grep -c 'there is no reviewed snapshot' "$work/2" | grep -x 10
 
 echo "3. accepted, they pass"
 (cd "$work/laptop" && INSTA_PENDING_DIR="$PWD/review/pending" cargo insta accept) > "$work/3" 2>&1 || { cat "$work/3"; exit 1; }

@@ -23,7 +23,7 @@ grep 'test result: FAILED. 0 passed; 10 failed' "$work/without"
 
 echo "with them the whole lane runs; the first run of a lane has no snapshots and says so"
 if run "$work/bin:/usr/bin:/bin" no > "$work/unreviewed" 2>&1; then echo "an unreviewed lane must not pass"; exit 1; fi
-grep -c 'there is no committed snapshot' "$work/unreviewed" | grep -x 10
+grep -c 'there is no reviewed snapshot' "$work/unreviewed" | grep -x 10
 
 echo "accepted once, the lane passes again and again"
 run "$work/bin:/usr/bin:/bin" always > "$work/accepting" 2>&1 || { cat "$work/accepting"; exit 1; }

@@ -13,8 +13,9 @@ use super::arrivals::{rate, schedule};
 use super::dataset::Prompt;
 use super::sse::Splitter;
 use crate::client::error::ClientError;
-use crate::client::http::{Client, Patience};
+use crate::client::http::{Client, Deadline};
 use crate::client::ledger::Served;
+use crate::client::usage::{Choice, Usage};
 use crate::procedure::{Bench, Span};
 use crate::time::Nanos;
 
@@ -104,7 +105,7 @@ pub(crate) async fn drive(
         if wait > 0.0 {
             tokio::time::sleep(Duration::from_secs_f64(wait)).await;
         }
-        let call = Call {
+        let call = Posted {
             client: client.clone(),
             body: body(model, bench, prompt),
             id: format!("tracegate-{index}"),
@@ -157,7 +158,7 @@ fn body(model: &str, bench: &Bench, prompt: &Prompt) -> Value {
     body
 }
 
-struct Call {
+struct Posted {
     client: Client,
     body: Value,
     id: String,
@@ -174,24 +175,7 @@ struct Chunk {
     error: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    cached_tokens: Option<u64>,
-}
-
-impl Call {
+impl Posted {
     async fn make(&self, arrival: f64) -> Answer {
         let start = self.clock.elapsed().as_secs_f64();
         let mut answer = Answer { arrival, start, prompt_tokens: self.prompt_tokens, ..Answer::default() };
@@ -213,9 +197,9 @@ impl Call {
 
     async fn stream(&self, answer: &mut Answer) -> Result<(), ClientError> {
         const ROUTE: &str = "/v1/completions";
-        let patience = Patience { limit: self.limit, key: "request", hint: "" };
+        let deadline = Deadline { limit: self.limit, key: "request", hint: "" };
         let request = self.client.completion(self.body.clone()).header("x-request-id", &self.id);
-        let mut response = self.client.send(ROUTE, request, patience).await?;
+        let mut response = self.client.send(ROUTE, request, deadline).await?;
         let broken = |reason: String| ClientError::NoAnswer { what: format!("POST {ROUTE}"), reason };
         // Chunks are stamped when they arrive and read when all have: with hundreds of streams on one
         // thread, reading one would delay the stamps of the others.
@@ -258,8 +242,7 @@ impl Answer {
             // As vLLM: only a chunk without choices carries the usage that counts.
             self.output_tokens = usage.completion_tokens.unwrap_or(self.output_tokens);
             self.prompt_tokens = usage.prompt_tokens.unwrap_or(self.prompt_tokens);
-            let details = usage.prompt_tokens_details;
-            self.cached_tokens = details.and_then(|details| details.cached_tokens).unwrap_or(0);
+            self.cached_tokens = usage.cached_tokens();
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::dataset::{Prompt, RandomDataset};
 use crate::client::error::ClientError;
-use crate::client::http::{Client, Patience, within};
+use crate::client::http::{Client, Deadline, within};
 use crate::procedure::{Bench, Span};
 
 #[derive(Deserialize)]
@@ -80,8 +80,8 @@ impl Client {
         body: &serde_json::Value,
         limit: Span,
     ) -> Result<T, ClientError> {
-        let patience = Patience { limit, key: "request", hint: "" };
-        let answer = self.send(route, self.post(route).json(body), patience).await?;
-        within(&format!("POST {route}"), patience, answer.json()).await
+        let deadline = Deadline { limit, key: "request", hint: "" };
+        let answer = self.send(route, self.post(route).json(body), deadline).await?;
+        within(&format!("POST {route}"), deadline, answer.json()).await
     }
 }
