@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use divan::counter::BytesCount;
 use tempfile::TempDir;
-use tracegate::standin::{SynthOptions, synthesise};
 use tracegate::trace::{Trace, doors};
+use tracegate_standin::{SynthOptions, synthesise};
 
 const EVENTS: u64 = 200_000;
 

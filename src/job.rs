@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use crate::judge::{COPY, Decided, Rule, decide_with};
 use crate::lane::{self, Lane, Site};
-use crate::plan::{Plan, Reviews, resolve};
+use crate::plan::{Plan, PlanError, Reviews, resolve};
 use crate::procedure::{LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::standin::Fault;
+use tracegate_standin::Fault;
 
 /// A procedure to run.
 #[derive(Clone, Debug)]
@@ -120,6 +120,7 @@ impl Job {
 
     fn plan_for(&self, site: &Site) -> Result<Plan, RunError> {
         let procedure = self.chosen();
+        self.refuse_fault(&procedure)?;
         let mut plan = resolve(&procedure, site)?;
         plan.options = departures(&self.procedure, &procedure);
         plan.reviews = self.reviews.clone();
@@ -140,6 +141,28 @@ impl Job {
             scale(span);
         }
         Ok(plan)
+    }
+
+    /// A fault that changes nothing would make a pass of nothing.
+    ///
+    /// # Errors
+    /// The stand-in cannot play it in this procedure.
+    fn refuse_fault(&self, chosen: &Procedure) -> Result<(), PlanError> {
+        match self.fault.and_then(|fault| Some((fault, chosen.lacks_for(fault)?))) {
+            None => Ok(()),
+            Some((fault, need)) => {
+                let (fault, procedure) = (fault.name(), chosen.name.clone());
+                Err(PlanError::Fault { fault, procedure, needs: need.describe() })
+            }
+        }
+    }
+
+    /// Asks only whether the fault of this job can be played.
+    ///
+    /// # Errors
+    /// It cannot, with the reason.
+    pub(crate) fn playable(&self) -> Result<(), PlanError> {
+        self.refuse_fault(&self.chosen())
     }
 
     /// The procedure with the options of this job.

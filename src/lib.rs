@@ -28,6 +28,7 @@ pub mod history;
 pub mod job;
 pub mod judge;
 pub mod lane;
+mod lock;
 pub mod observe;
 mod output;
 mod panic;
@@ -38,14 +39,13 @@ mod report;
 pub mod run;
 mod server;
 pub mod snapshot;
-#[doc(hidden)]
-pub mod standin;
 mod stats;
 mod text;
 mod time;
 pub mod trace;
+mod wait;
 
 pub use client::{ClientError, Ledger, Served};
 pub use server::{Attempt, LogTail, ServerError, Shutdown};
-pub use standin::{Dialect, Fault};
 pub use time::Nanos;
+pub use tracegate_standin::{Dialect, Fault};

@@ -26,8 +26,8 @@ pub use exit::Exit;
 
 use crate::reexec::REEXEC;
 use crate::server::guard::GUARD;
-use crate::standin::StandinOptions;
-use crate::standin::kin::KIN;
+use tracegate_standin::StandinOptions;
+use tracegate_standin::kin::KIN;
 
 /// `cargo test` for the profiling procedures of vLLM servers.
 #[derive(Parser)]
@@ -131,17 +131,17 @@ fn hidden_part() -> Option<ExitCode> {
     let part = std::env::var_os(REEXEC)?;
     match part.to_str()? {
         GUARD => Some(crate::server::guard::main()),
-        KIN => Some(crate::standin::kin::main()),
+        KIN => Some(tracegate_standin::kin::main()),
         _ => None,
     }
 }
 
 fn serve(options: StandinOptions) -> Exit {
     if options.list_faults {
-        crate::output::line(crate::standin::matrix_lines().trim_end());
+        crate::output::line(tracegate_standin::matrix_lines().trim_end());
         return Exit::Pass;
     }
-    match crate::standin::run(options) {
+    match tracegate_standin::run(options) {
         Ok(()) => Exit::Pass,
         Err(error) => Exit::infrastructure(&error),
     }

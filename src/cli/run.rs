@@ -15,7 +15,7 @@ use crate::plan::Reviews;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
 use crate::report::table;
 use crate::run::{RunDirectory, default_parent, prune};
-use crate::standin::Fault;
+use tracegate_standin::Fault;
 
 #[derive(Args)]
 pub(super) struct Run {
@@ -78,12 +78,10 @@ impl Run {
         if self.fault.is_some() && self.lane != Lane::Standin {
             return Exit::usage(&"--fault needs --lane standin: only the stand-in plays faults");
         }
-        let procedures = match select(self.procedures.as_deref(), &self.names) {
-            Ok(procedures) => procedures,
+        let jobs = match self.jobs() {
+            Ok(jobs) => jobs,
             Err(error) => return Exit::usage(&error),
         };
-        // Asked for all, those of other lanes are no failures; asked for by name, the plan refuses.
-        let wanted = |procedure: &Procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane);
         if self.lane == Lane::Standin && self.format == Form::Text {
             crate::output::detail(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
@@ -91,16 +89,7 @@ impl Run {
         }
         let mut exit = Exit::Pass;
         let mut runs = Vec::new();
-        for procedure in procedures.into_iter().filter(wanted) {
-            let job = Job {
-                reviews: self.reviews(&procedure),
-                fault: self.fault,
-                client: self.client,
-                tensor_parallel_size: self.tensor_parallel_size,
-                with_stack: self.with_stack,
-                deadline_scale: self.deadline_scale,
-                ..Job::new(procedure, self.lane, self.out.clone())
-            };
+        for job in jobs {
             exit = exit.and(match self.format {
                 Form::Text => run_one(&job, usize::from(self.keep)),
                 Form::Json => run_for_programs(&job, usize::from(self.keep), &mut runs),
@@ -117,6 +106,42 @@ impl Run {
 }
 
 impl Run {
+    /// What is asked for. Asked for all, those of other lanes and those that the fault cannot be played in are no
+    /// failures; asked for by name, they are refused.
+    fn jobs(&self) -> Result<Vec<Job>, String> {
+        let directory = self.procedures.as_deref();
+        let procedures = select(directory, &self.names).map_err(|error| error.to_string())?;
+        let mut jobs: Vec<Job> = procedures.into_iter().map(|procedure| self.job(procedure)).collect();
+        let refused = jobs.iter().find_map(|job| job.playable().err());
+        if self.names.is_empty() {
+            jobs.retain(|job| job.procedure.lanes.contains(&self.lane) && job.playable().is_ok());
+        }
+        match refused {
+            Some(error) if jobs.is_empty() || !self.names.is_empty() => {
+                let known = select(directory, &[]).unwrap_or_default();
+                let places = known.into_iter().map(|procedure| self.job(procedure));
+                let places: Vec<String> =
+                    places.filter(|job| job.playable().is_ok()).map(|job| job.procedure.name).collect();
+                let place =
+                    if places.is_empty() { "no procedure here".to_owned() } else { places.join(", ") };
+                Err(format!("{error}\n  what to do: it can be played in {place}"))
+            }
+            _ => Ok(jobs),
+        }
+    }
+
+    fn job(&self, procedure: Procedure) -> Job {
+        Job {
+            reviews: self.reviews(&procedure),
+            fault: self.fault,
+            client: self.client,
+            tensor_parallel_size: self.tensor_parallel_size,
+            with_stack: self.with_stack,
+            deadline_scale: self.deadline_scale,
+            ..Job::new(procedure, self.lane, self.out.clone())
+        }
+    }
+
     fn reviews(&self, procedure: &Procedure) -> Reviews {
         let file = self.names.iter().map(Path::new).find(|path| {
             path.extension().is_some_and(|end| end == "toml")

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::form::{Form, print_json};
-use crate::standin::{SynthOptions, synthesise};
+use tracegate_standin::{SynthOptions, synthesise};
 
 #[derive(Args)]
 pub(super) struct Synth {

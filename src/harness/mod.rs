@@ -5,7 +5,6 @@ mod builder;
 mod meta;
 mod replay;
 mod trial;
-mod turn;
 
 pub use builder::{Harness, run};
 

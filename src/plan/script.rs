@@ -93,24 +93,42 @@ pub(crate) fn keywords_of(script: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// `--max-model-len 256 --enforce-eager` as keyword arguments of `LLM`.
+/// `--max-model-len 256 --enforce-eager` as keyword arguments of `LLM`, by the rules of vLLM's command line: a value may
+/// stand behind `=`, several values are a list, and `--no-x` switches `x` off.
 fn keywords(flags: &[String]) -> Map<String, Value> {
     let mut keywords = Map::new();
     let mut rest = flags.iter().peekable();
-    while let Some(flag) = rest.next() {
-        let value = rest.next_if(|word| !word.starts_with("--"));
-        if OF_A_SERVER.contains(&flag.as_str()) {
+    while let Some(word) = rest.next() {
+        let (flag, first) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word.as_str(), None),
+        };
+        let mut values: Vec<Value> = first.into_iter().map(literal).collect();
+        values.extend(std::iter::from_fn(|| rest.next_if(|word| !is_flag(word))).map(|text| literal(text)));
+        if OF_A_SERVER.contains(&flag) {
             continue;
         }
         let name = flag.trim_start_matches('-').replace('-', "_");
-        keywords.insert(name, value.map_or(Value::Bool(true), |text| literal(text)));
+        let (name, value) = match (name.strip_prefix("no_"), values.len()) {
+            (Some(off), 0) => (off.to_owned(), Value::Bool(false)),
+            (_, 0) => (name, Value::Bool(true)),
+            (_, 1) => (name, values.remove(0)),
+            _ => (name, Value::Array(values)),
+        };
+        keywords.insert(name, value);
     }
     keywords
 }
 
+/// A negative number is a value.
+fn is_flag(word: &str) -> bool {
+    word.strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|first: char| first == '-' || first.is_alphabetic()))
+}
+
 fn literal(text: &str) -> Value {
     match serde_json::from_str(text) {
-        Ok(value @ (Value::Number(_) | Value::Object(_))) => value,
+        Ok(value @ (Value::Number(_) | Value::Object(_) | Value::Array(_))) => value,
         _ => Value::from(text),
     }
 }
@@ -140,5 +158,18 @@ mod tests {
             json!({"model": "/m", "load_format": "dummy", "enforce_eager": true, "max_model_len": 256,
                 "profiler_config": {"profiler": "torch"}})
         );
+    }
+
+    /// `seed=1` became the keyword, `--no-x` another keyword, and of a list the last value stayed.
+    #[test]
+    fn a_flag_has_the_value_that_the_server_would_give_it() {
+        let of = |flags: &[&str]| {
+            Value::Object(keywords(&flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>()))
+        };
+        assert_eq!(of(&["--seed=1", "--dtype=auto"]), json!({"seed": 1, "dtype": "auto"}));
+        assert_eq!(of(&["--x={\"d\":\"a=b\"}"]), json!({"x": {"d": "a=b"}}));
+        assert_eq!(of(&["--no-enable-prefix-caching"]), json!({"enable_prefix_caching": false}));
+        assert_eq!(of(&["--sizes", "1", "2", "-4", "--eager"]), json!({"sizes": [1, 2, -4], "eager": true}));
+        assert_eq!(of(&["--served-model-name=a", "b", "--seed", "2"]), json!({"seed": 2}));
     }
 }

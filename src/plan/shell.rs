@@ -1,20 +1,42 @@
 //! Commands as text for people to read and paste. tracegate itself never runs a shell.
 
+use std::borrow::Cow;
+
 use super::model::{Command, Course, PORT, Plan, PortSource, RUN};
 
-/// A command as one line, quoted for a POSIX shell.
+/// A command as one line, quoted for a POSIX shell; placeholders stay as they are.
 pub(super) fn line(command: &Command) -> String {
-    let variables = command.env.iter().map(|(key, value)| format!("{key}={}", quote(value)));
-    let words = command.argv.iter().map(|word| quote(word));
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    words(command, |word| {
+        let rest = word.replace(RUN, "").replace(PORT, "");
+        if rest != word && (rest.is_empty() || quote(&rest) == rest) { word.to_owned() } else { quote(word) }
+    })
+    .join(" ")
+}
+
+/// A line in which the placeholders are shell variables.
+fn variable(command: &Command) -> String {
+    words(command, expanded).join(" \\\n    ")
+}
+
+/// The variables and the arguments, each quoted.
+fn words(command: &Command, quoted: impl Fn(&str) -> String) -> Vec<String> {
+    let variables = command.env.iter().map(|(key, value)| format!("{key}={}", quoted(value)));
+    variables.chain(command.argv.iter().map(|word| quoted(word))).collect()
+}
+
+/// A word as a shell reads it that has the placeholders as variables.
+fn expanded(word: &str) -> String {
+    let places = [(RUN, "\"$RUN\""), (PORT, "\"$PORT\"")];
+    let first =
+        places.into_iter().filter_map(|(name, variable)| Some((word.find(name)?, name, variable))).min();
+    let Some((at, name, variable)) = first else { return quote(word) };
+    let part = |text: &str| if text.is_empty() { String::new() } else { expanded(text) };
+    part(&word[..at]) + variable + &part(&word[at + name.len()..])
 }
 
 fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,{}".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    // No argument holds a NUL, which is all that could be wrong with one.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
 }
 
 impl Plan {
@@ -93,32 +115,29 @@ impl Plan {
     }
 }
 
-/// A line in which the placeholders are shell variables.
-fn variable(command: &Command) -> String {
-    let open = |text: String| text.replace(RUN, "'\"$RUN\"'").replace(PORT, "'\"$PORT\"'");
-    let quoted = |word: &String| {
-        if word.contains(RUN) || word.contains(PORT) {
-            open(format!("'{}'", word.replace('\'', r"'\''"))).replace("''\"", "\"").replace("\"''", "\"")
-        } else {
-            quote(word)
-        }
-    };
-    let variables = command.env.iter().map(|(key, value)| format!("{key}={}", quoted(value)));
-    let words = command.argv.iter().map(quoted);
-    variables.chain(words).collect::<Vec<_>>().join(" \\\n    ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Whatever a word holds, a shell that reads the line has the word.
     #[test]
     fn words_survive_a_shell() {
-        assert_eq!(quote("--port"), "--port");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote("a;rm -rf $HOME"), "'a;rm -rf $HOME'");
-        assert_eq!(quote(""), "''");
-        let command = Command { argv: vec!["x".into(), "{\"dir\":\"{run}/traces\"}".into()], env: [].into() };
-        assert_eq!(variable(&command), "x \\\n    '{\"dir\":\"'\"$RUN\"'/traces\"}'");
+        for word in ["--port", "it's", "a;rm -rf $HOME", "", "{\"a\":\"b\"}", "x y", "--a=1,2"] {
+            let command =
+                Command { argv: vec![word.into()], env: [("K".to_owned(), word.to_owned())].into() };
+            let read = shlex::split(&line(&command)).unwrap();
+            assert_eq!(read, [format!("K={word}"), word.to_owned()]);
+        }
+    }
+
+    #[test]
+    fn placeholders_become_variables() {
+        let argv = ["x", "{\"dir\":\"{run}/traces\"}", "{run}", "--port={port}"].map(str::to_owned).to_vec();
+        let command = Command { argv, env: [].into() };
+        assert_eq!(
+            variable(&command),
+            "x \\\n    '{\"dir\":\"'\"$RUN\"'/traces\"}' \\\n    \"$RUN\" \\\n    '--port='\"$PORT\""
+        );
+        assert_eq!(line(&command), "x '{\"dir\":\"{run}/traces\"}' {run} '--port={port}'");
     }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::bench::Bench;
 use super::custom::CustomCheck;
 use crate::lane::Lane;
-use crate::standin::Dialect;
 use crate::trace::StepPair;
+use tracegate_standin::Dialect;
 
 /// One documented way to profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -91,7 +91,7 @@ impl Reported {
             procedure: self.plan.procedure.clone(),
             title: self.plan.title.clone(),
             imitation: self.plan.lane == Lane::Standin,
-            fault: self.record.fault.map(crate::standin::Fault::name),
+            fault: self.record.fault.map(tracegate_standin::Fault::name),
             error: self.decided.as_ref().err().map(ToString::to_string),
             plan: plan_data(&self.plan, &self.record),
             phases: self.phases(),

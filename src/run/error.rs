@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::client::Client;
 use crate::client::ClientError;
-use crate::lane::LaneError;
+use crate::lane::{Lane, LaneError};
 use crate::plan::PlanError;
 use crate::procedure::Span;
 use crate::server::{Instance, LogTail, ServerError, Shutdown};
@@ -19,6 +19,18 @@ pub enum RunError {
     /// There is no plan for these versions.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Nobody can say whose turn on the lane it is.
+    #[error(
+        "cannot wait for the turn on lane {lane}: {path}: {reason}\n  what to do: the file must be readable for everybody; TMPDIR says where it lies"
+    )]
+    Turn {
+        /// The lane.
+        lane: Lane,
+        /// The lock file.
+        path: PathBuf,
+        /// The system's answer.
+        reason: String,
+    },
     /// The server failed.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -203,6 +215,7 @@ impl RunError {
         match self {
             Self::Lane(_) => "lane",
             Self::Plan(_) => "plan",
+            Self::Turn { .. } => "turn",
             Self::Server(error) => error.detector(),
             Self::Client(call) => call.error.detector(),
             Self::NotQuiet { .. } => "quiet",

@@ -6,14 +6,15 @@ use super::directory::RunDirectory;
 use super::error::RunError;
 use super::patience::told;
 use super::record::{Phase, PhaseTime, RunRecord, RunState};
-use super::traces;
+use super::{traces, turn};
 use crate::client::Client;
+use crate::lock::FileLock;
 use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
 use crate::server::{Instance, ServerError, Starter};
-use crate::standin::Fault;
 use crate::time::Nanos;
+use tracegate_standin::Fault;
 
 /// How long a trace is waited for whose writer has ended: a network file system may show it late.
 const ENDED: std::time::Duration = std::time::Duration::from_secs(5);
@@ -62,6 +63,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn whole(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Prepare)?;
+        // A real server uses the whole machine: two at once would measure each other.
+        let _turn = self.turn().await?;
         self.prepare().await?;
         if self.plan.course.ends_by_itself() {
             self.until_its_end().await?;
@@ -92,12 +95,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    async fn turn(&self) -> Result<Option<FileLock>, RunError> {
+        let tell = self.tell;
+        tokio::select! {
+            turn = turn::take(self.plan.lane, |status| tell(Phase::Prepare, status)) => turn,
+            () = interrupted() => Err(ServerError::Interrupted.into()),
+        }
+    }
+
     /// Traces whose server has ended are as whole as they will ever be.
     async fn traces_of_an_end(&mut self) -> Result<(), RunError> {
         self.enter(Phase::Trace)?;
         let log = self.directory.path().join("server.log");
         let limit = Span(self.plan.deadlines.trace.0.min(ENDED));
-        self.wait_for_traces(&log, limit).await
+        self.wait_for_traces(&log, limit, true).await
     }
 
     /// The part that needs a living server: when it ends early, that is the cause to report.
@@ -113,15 +124,20 @@ impl Run<'_> {
         self.check_health(instance, &client).await?;
         self.enter(Phase::Trace)?;
         let log = instance.log().to_owned();
-        self.wait_for_traces(&log, self.plan.deadlines.trace).await?;
+        self.wait_for_traces(&log, self.plan.deadlines.trace, false).await?;
         instance.check_alive("after the window was closed")?;
         Ok(())
     }
 
-    async fn wait_for_traces(&self, log: &Path, limit: Span) -> Result<(), RunError> {
+    async fn wait_for_traces(&self, log: &Path, limit: Span, writer_ended: bool) -> Result<(), RunError> {
         let tell = self.tell;
-        let wanted =
-            traces::Wanted { directory: &self.directory.traces(), expected: &self.plan.expected, limit, log };
+        let wanted = traces::Wanted {
+            directory: &self.directory.traces(),
+            expected: &self.plan.expected,
+            limit,
+            log,
+            writer_ended,
+        };
         traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await
     }
 

@@ -1,5 +1,6 @@
 //! The machine of a run, read while it runs: a recorded run is decided elsewhere, and must not take that machine's name.
 
+use procfs::Current;
 use serde::{Deserialize, Serialize};
 
 /// What a timing depends on besides software. Fields that cannot be read are absent.
@@ -55,11 +56,8 @@ fn read(path: &str) -> Option<String> {
 }
 
 fn cpu_model() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let info = procfs::CpuInfo::current().ok()?;
     // Arm has no model name; its implementer and part say as much.
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.split_whitespace().collect::<Vec<_>>().join(" "))
-    };
+    let field = |name: &str| Some(info.get_field(0, name)?.split_whitespace().collect::<Vec<_>>().join(" "));
     field("model name").or_else(|| Some(format!("cpu {} {}", field("CPU implementer")?, field("CPU part")?)))
 }

@@ -6,10 +6,12 @@ mod error;
 mod execute;
 mod machine;
 mod patience;
+mod polled;
 mod prepare;
 mod record;
 mod retention;
 mod traces;
+mod turn;
 mod window;
 
 pub use directory::RunDirectory;

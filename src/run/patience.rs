@@ -2,17 +2,14 @@
 //! the cause when it ends, and the last known status when the answer does not come.
 
 use std::path::Path;
-use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::RunError;
 use super::record::Phase;
 use crate::client::{Client, ClientError};
 use crate::procedure::Span;
 use crate::server::{Instance, log};
-
-/// Time between two lines of progress.
-const TICK: Duration = Duration::from_secs(1);
+use crate::wait;
 
 /// What is waited for.
 pub(super) struct Waiting<'a> {
@@ -36,8 +33,7 @@ pub(super) async fn alive<T>(
         answer = told(waiting, &path, answer) => match answer {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                instance.check_alive(waiting.during)?;
+                still_alive(instance, waiting.during).await?;
                 Err(RunError::client(error, client, instance).await)
             }
         },
@@ -45,17 +41,23 @@ pub(super) async fn alive<T>(
     }
 }
 
+/// The server has not ended, and does not within the moment that passes between the end of a process and its
+/// status being known.
+pub(super) async fn still_alive(instance: &mut Instance, during: &'static str) -> Result<(), RunError> {
+    const MOMENT: Duration = Duration::from_millis(200);
+    match tokio::time::timeout(MOMENT, instance.ended(during)).await {
+        Ok(ended) => Err(ended.into()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Waits for anything that has a deadline of its own, and tells each second how long and what the log
 /// last said.
 pub(super) async fn told<T>(waiting: &Waiting<'_>, path: &Path, future: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let mut future = pin!(future);
-    loop {
-        if let Ok(done) = tokio::time::timeout(TICK, &mut future).await {
-            return done;
-        }
-        let waited = Span(Duration::from_secs(begun.elapsed().as_secs()));
+    let tell = |waited: Duration| {
         let last = log::tail(path).lines.pop().unwrap_or_else(|| "nothing yet".to_owned());
-        (waiting.tell)(waiting.phase, &format!("{waited} of {}; its log says: {last}", waiting.limit));
-    }
+        let status = format!("{} of {}; its log says: {last}", Span(waited), waiting.limit);
+        (waiting.tell)(waiting.phase, &status);
+    };
+    wait::answer(tell, future).await
 }

@@ -116,7 +116,7 @@ pub struct RunRecord {
     pub machine: Option<super::Machine>,
     /// The fault that the stand-in was asked to play.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<crate::standin::Fault>,
+    pub fault: Option<tracegate_standin::Fault>,
 }
 
 impl RunRecord {

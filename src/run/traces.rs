@@ -11,10 +11,12 @@ use crate::server::log;
 use crate::trace::complete::{Progress, progress};
 use crate::trace::file_name::FileName;
 use crate::trace::{Trace, inspect, trace_files};
+use crate::wait::{Look, Unmet, Wait, until};
 
-/// Time between two looks, and how long sizes must stay the same before the files are read.
+/// Longest time between two looks.
 const POLL: Duration = Duration::from_millis(100);
-const STABLE_LOOKS: usize = 4;
+/// How long sizes must stay the same before files are read that their writer may still append to.
+const STABLE: Duration = Duration::from_millis(300);
 /// A file that is cut short and has not grown for this long will not grow. Exports starved by a busy
 /// machine paused for seconds.
 const STALLED: Duration = Duration::from_secs(10);
@@ -28,6 +30,8 @@ pub(super) struct Wanted<'a> {
     pub(super) limit: Span,
     /// The server's log, which tells what HTTP does not.
     pub(super) log: &'a Path,
+    /// The server and all its children have ended: what is there is as whole as it will ever be.
+    pub(super) writer_ended: bool,
 }
 
 type Files = BTreeMap<PathBuf, Progress>;
@@ -35,38 +39,69 @@ type Files = BTreeMap<PathBuf, Progress>;
 /// Returns when as many traces as expected are there, whole, and none of them grows any more.
 pub(super) async fn wait(wanted: &Wanted<'_>, tell: &dyn Fn(&str)) -> Result<(), RunError> {
     let begun = Instant::now();
-    let mut before = Files::new();
-    let mut stable = 0;
-    let mut unchanged = Instant::now();
-    loop {
+    let mut stretch = Stretch::begin(Files::new());
+    let mut first = true;
+    let waited = until(Wait::of(wanted.limit.0, POLL), tell, async || {
         let now = look(wanted.directory)?;
-        let missing = missing(&now, wanted.expected);
-        if now != before {
-            (stable, unchanged) = (0, Instant::now());
+        if now != stretch.files {
+            stretch = Stretch::begin(now);
         }
-        stable += 1;
+        let missing = missing(&stretch.files, wanted.expected);
         let all_there = missing.is_none();
         let status = match missing {
             Some(status) => status,
-            None if stable < STABLE_LOOKS => "files still grow".to_owned(),
-            // Read once per stretch of quiet: the proof costs a whole pass.
-            None if stable == STABLE_LOOKS => match unfinished(&now) {
-                None => return Ok(()),
-                Some(status) => status,
-            },
-            None => "a file is cut short and does not grow".to_owned(),
+            None if stretch.read => "a file is cut short and does not grow".to_owned(),
+            // Once at the start, because most servers answer when they have written, and then once per stretch of
+            // quiet: the proof costs a whole pass.
+            None if wanted.writer_ended
+                || stretch.quiet() >= STABLE
+                || (first && ends_itself(&stretch.files)) =>
+            {
+                first = false;
+                stretch.read = true;
+                match unfinished(&stretch.files) {
+                    None => return Ok(Look::Done(())),
+                    Some(status) => status,
+                }
+            }
+            None => "files still grow".to_owned(),
         };
-        let waited = Span(Duration::from_secs(begun.elapsed().as_secs()));
-        tell(&format!("{status} ({waited} of {})", wanted.limit));
-        let quiet = unchanged.elapsed();
-        let hopeless = (all_there && quiet >= STALLED)
-            || (quiet >= FAILED && log::profiler_complaint(wanted.log).is_some());
-        if hopeless || begun.elapsed() >= wanted.limit.0 {
-            return settle(&now, wanted, status, begun.elapsed());
+        let hopeless = (all_there && stretch.quiet() >= STALLED)
+            || (stretch.quiet() >= FAILED && log::profiler_complaint(wanted.log).is_some());
+        if hopeless {
+            return settle(&stretch.files, wanted, status, begun.elapsed()).map(Look::Done);
         }
-        before = now;
-        tokio::time::sleep(POLL).await;
+        Ok(Look::NotYet(status))
+    });
+    match waited.await {
+        Ok(()) => Ok(()),
+        Err(Unmet::Failed(error)) => Err(error),
+        Err(Unmet::Overdue(status)) => settle(&look(wanted.directory)?, wanted, status, begun.elapsed()),
     }
+}
+
+/// A time during which no file appeared or grew.
+struct Stretch {
+    files: Files,
+    since: Instant,
+    /// The files were read in it, and one was not whole.
+    read: bool,
+}
+
+impl Stretch {
+    fn begin(files: Files) -> Self {
+        Self { files, since: Instant::now(), read: false }
+    }
+
+    fn quiet(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// Each file can prove its own end: a whole gzip stream is never appended to. A plain file that reads well may grow
+/// all the same.
+fn ends_itself(files: &Files) -> bool {
+    files.keys().all(|path| path.extension().is_some_and(|end| end == "gz"))
 }
 
 /// At the end: with no worker trace at all there is nothing to decide; with some, the checks and the

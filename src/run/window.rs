@@ -1,22 +1,22 @@
 //! The window protocol: one start, the load, quiet, one stop. After any failure inside it the stop is
 //! still sent, once: a profiler left running fills memory and disk until the server ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::RunError;
 use super::execute::Run;
-use super::patience::{Waiting, alive};
+use super::patience::{Waiting, alive, still_alive};
 use super::record::Phase;
 use crate::client::bench::{BenchMetrics, RandomDataset, drive, result_json, table};
 use crate::client::{Client, ClientError, real};
 use crate::plan::BenchCommand;
 use crate::procedure::{Bench, PromptForm, Span};
 use crate::server::{Instance, ServerError};
+use crate::time::Nanos;
+use crate::wait::{Look, Unmet, Wait, until};
 
-/// Time between two looks for quiet.
+/// Longest time between two looks for quiet.
 const POLL: Duration = Duration::from_millis(50);
-/// vllm-gaudi `extension/profiler.py`, `FileWriter`: polls every second or later.
-const POLLED_FLUSH: Duration = Duration::from_millis(2_500);
 /// Stop of an interrupted run: somebody waits for the end, and a runner kills after its grace.
 const INTERRUPTED_STOP: Duration = Duration::from_secs(10);
 
@@ -82,17 +82,22 @@ impl Run<'_> {
     /// (catalogue row 13).
     async fn quiet(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
         self.enter(Phase::Quiet)?;
-        let limit = self.plan.deadlines.quiet;
-        let begun = Instant::now();
-        while let Some(status) = client.busy().await {
-            instance.check_alive("while its last requests ended")?;
-            if begun.elapsed() >= limit.0 {
-                return Err(RunError::NotQuiet { waited: limit, status, log: instance.log_tail() });
+        let (limit, tell) = (self.plan.deadlines.quiet, self.tell);
+        let quiet = until(
+            Wait::of(limit.0, POLL),
+            |status| tell(Phase::Quiet, status),
+            async || {
+                let Some(status) = client.busy().await else { return Ok(Look::Done(())) };
+                instance.check_alive("while its last requests ended").map(|()| Look::NotYet(status))
+            },
+        );
+        match quiet.await {
+            Ok(()) => Ok(()),
+            Err(Unmet::Failed(ended)) => Err(ended.into()),
+            Err(Unmet::Overdue(status)) => {
+                Err(RunError::NotQuiet { waited: limit, status, log: instance.log_tail() })
             }
-            (self.tell)(Phase::Quiet, &status);
-            tokio::time::sleep(POLL).await;
         }
-        Ok(())
     }
 
     /// A worker may die in the stop while its front end answers 200 (catalogue row 13).
@@ -109,9 +114,7 @@ impl Run<'_> {
                 log: instance.log_tail(),
             }),
             Err(seen) => {
-                // The exit status of a server that has just died is known a moment later.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                instance.check_alive("after the window was closed")?;
+                still_alive(instance, "after the window was closed").await?;
                 Err(RunError::Unhealthy { seen, log: instance.log_tail() })
             }
         }
@@ -133,6 +136,7 @@ impl Run<'_> {
         match driven.answers.iter().find_map(|answer| answer.error.clone()) {
             None => Ok(()),
             Some(first) => {
+                still_alive(instance, waiting.during).await?;
                 let failed = driven.answers.iter().filter(|answer| !answer.succeeded()).count();
                 let error = ClientError::Requests { failed, total: copies.len(), first };
                 Err(RunError::client(error, client, instance).await)
@@ -141,19 +145,17 @@ impl Run<'_> {
     }
 
     /// The load without a window: the profiler records from boot. A thread of the Gaudi plugin writes
-    /// its events once a second and dies with the server, so the last ones need time.
+    /// its events once a second and dies with the server, so the last ones are waited for.
     pub(super) async fn load_from_boot(
         &mut self,
         instance: &mut Instance,
         client: &Client,
     ) -> Result<(), RunError> {
         self.warm_up(instance, client).await?;
+        let begun = Nanos::now();
         self.load(instance, client).await?;
         self.quiet(instance, client).await?;
-        (self.tell)(Phase::Quiet, "the last events are written within two seconds");
-        tokio::time::sleep(POLLED_FLUSH).await;
-        instance.check_alive("while its last events were written")?;
-        Ok(())
+        self.events_of_the_load(instance, begun).await
     }
 
     async fn load(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
@@ -194,6 +196,8 @@ impl Run<'_> {
         match first {
             None => Ok(()),
             Some(first) => {
+                // Connections of a server that has died break one by one; its end is the cause.
+                still_alive(instance, waiting.during).await?;
                 let error =
                     ClientError::Requests { failed: metrics.failed, total: driven.answers.len(), first };
                 Err(RunError::client(error, client, instance).await)

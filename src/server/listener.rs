@@ -1,8 +1,10 @@
 //! Who listens on a port, as the kernel tells it: the only answer to "is this our server?" that another
 //! server cannot give as well.
 
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use procfs::net::{self, TcpState};
+use procfs::process::{FDInfo, FDTarget, Process};
 
 use super::processes::{Entry, descendants, table};
 
@@ -20,26 +22,22 @@ pub(super) enum Found {
     Unknown,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Listener {
-    address: IpAddr,
-    inode: u64,
-}
-
 /// Looks who listens on a port that the processes below `guard` should have.
 pub(super) fn find(port: u16, guard: i32) -> Found {
     // The sockets first: one that is ours is still held when the processes are looked at.
-    let Ok(tcp) = fs::read_to_string("/proc/net/tcp") else { return Found::Unknown };
-    let tcp6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
-    let listeners: Vec<Listener> = listeners(&tcp, port).chain(listeners(&tcp6, port)).collect();
+    let Ok(mut sockets) = net::tcp() else { return Found::Unknown };
+    sockets.extend(net::tcp6().unwrap_or_default());
+    sockets.retain(|socket| socket.state == TcpState::Listen && socket.local_address.port() == port);
     let ours = descendants(guard);
     let mut found = Found::Nobody;
-    for listener in listeners {
-        if !ours.iter().any(|entry| holds(entry, listener.inode)) {
-            return Found::Stranger(owner(listener.inode));
+    for socket in sockets {
+        if !ours.iter().any(|entry| holds(entry, socket.inode)) {
+            return Found::Stranger(owner(socket.inode));
         }
-        if !listener.address.is_loopback() {
-            found = Found::OursExposed(listener.address);
+        // ::ffff:127.0.0.1 is loopback, too.
+        let address = socket.local_address.ip().to_canonical();
+        if !address.is_loopback() {
+            found = Found::OursExposed(address);
         } else if found == Found::Nobody {
             found = Found::Ours;
         }
@@ -52,59 +50,16 @@ fn owner(inode: u64) -> Option<String> {
 }
 
 fn holds(entry: &Entry, inode: u64) -> bool {
-    let wanted = format!("socket:[{inode}]");
-    let Ok(handles) = fs::read_dir(format!("/proc/{}/fd", entry.identity.pid)) else { return false };
-    handles
-        .flatten()
-        .any(|handle| fs::read_link(handle.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()))
-}
-
-/// Listening sockets of `/proc/net/tcp` or `tcp6` on a port.
-fn listeners(table: &str, port: u16) -> impl Iterator<Item = Listener> {
-    table.lines().skip(1).filter_map(move |line| {
-        const LISTEN: &str = "0A";
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (address, local_port) = fields.get(1)?.split_once(':')?;
-        let ours = *fields.get(3)? == LISTEN && u16::from_str_radix(local_port, 16).ok()? == port;
-        let inode = fields.get(9)?.parse().ok()?;
-        ours.then_some(Listener { address: address_of(address)?, inode })
-    })
-}
-
-/// Groups of eight hexadecimal digits, each a 32-bit word in the machine's own byte order.
-fn address_of(hex: &str) -> Option<IpAddr> {
-    let words: Vec<[u8; 4]> = hex
-        .as_bytes()
-        .chunks(8)
-        .map(|word| Some(u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?.to_ne_bytes()))
-        .collect::<Option<_>>()?;
-    match words.as_slice() {
-        [word] => Some(IpAddr::V4(Ipv4Addr::from(*word))),
-        words @ [_, _, _, _] => {
-            let bytes: [u8; 16] = words.concat().try_into().ok()?;
-            // ::ffff:127.0.0.1 is loopback, too.
-            Some(Ipv6Addr::from(bytes).to_canonical())
-        }
-        _ => None,
-    }
+    let files = Process::new(entry.identity.pid).and_then(|process| process.fd());
+    let is_it = |file: FDInfo| matches!(file.target, FDTarget::Socket(found) if found == inode);
+    files.is_ok_and(|files| files.flatten().any(is_it))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
-
-    #[test]
-    fn reads_addresses_in_the_kernels_form() {
-        let one = u32::from_ne_bytes([127, 0, 0, 1]);
-        assert_eq!(address_of(&format!("{one:08X}")), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        assert_eq!(address_of("00000000"), Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        let last = u32::from_ne_bytes([0, 0, 0, 1]);
-        let six = format!("000000000000000000000000{last:08X}");
-        assert_eq!(address_of(&six), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-        assert_eq!(address_of("no"), None);
-    }
 
     #[test]
     fn a_listener_of_another_process_is_a_stranger() {

@@ -36,10 +36,20 @@ pub(crate) fn contains(path: &Path, text: &str) -> bool {
     fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
 }
 
-/// True when the log has one of these texts, in any case; they are given in lower case.
-pub(crate) fn says_any(path: &Path, texts: &[&str]) -> bool {
-    let bytes = fs::read(path).unwrap_or_default().to_ascii_lowercase();
-    texts.iter().any(|text| memchr::memmem::find(&bytes, text.as_bytes()).is_some())
+/// The last line that tells of an error, which is what ended a process that has ended. Warnings are none: their
+/// writers went on.
+pub(super) fn last_error(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let tells = |line: &&str| {
+        let warns = line.starts_with("[W") || line.contains("WARNING") || line.contains("Warning");
+        let line = line.to_ascii_lowercase();
+        !warns
+            && ["error", "errno", "exception", "killed", "fatal", "cannot", "in use"]
+                .iter()
+                .any(|said| line.contains(said))
+    };
+    Some(crate::text::inert(text.lines().rev().find(tells)?, 400))
 }
 
 /// Lines by which servers tell that no usable trace will come; HTTP 200 does not (vLLM catches what
@@ -76,7 +86,6 @@ mod tests {
         assert_eq!(tail.lines[39], "line 99 \u{fffd}[31mred");
         assert!(contains(&path, "line 7 "));
         assert!(!contains(&path, "line 100"));
-        assert!(says_any(&path, &["nothing", "line 7 "]) && !says_any(&path, &["line 100"]));
         assert_eq!(profiler_complaint(&path), None);
         fs::write(&path, "a\nERROR Failed to stop profiler: [Errno 28] \x07No space\nb\n").unwrap();
         assert_eq!(

@@ -1,14 +1,16 @@
 //! Processes as Linux shows them in /proc: who descends from whom, and signalling exactly those.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd;
+use procfs::process::{Process, Stat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Time between two looks while processes are waited for.
+use crate::wait::{Wait, seen, until_blocking};
+
+/// Longest time between two looks while processes are waited for.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// One process at one time. A pid alone may be reused; with the start time it names one process.
@@ -63,33 +65,24 @@ pub(super) fn descendants(root: i32) -> Vec<Entry> {
 
 /// Every process that /proc shows. One that ends while it is read is left out.
 pub(super) fn table() -> BTreeMap<i32, Entry> {
-    let Ok(directory) = fs::read_dir("/proc") else { return BTreeMap::new() };
-    directory
-        .filter_map(|found| {
-            let pid: i32 = found.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, entry(pid)?))
-        })
-        .collect()
+    let Ok(processes) = procfs::process::all_processes() else { return BTreeMap::new() };
+    processes.filter_map(|found| found.ok()?.stat().ok()).map(|stat| (stat.pid, Entry::from(stat))).collect()
 }
 
 pub(super) fn entry(pid: i32) -> Option<Entry> {
-    // A name may be any bytes.
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(pid, &String::from_utf8_lossy(&stat))
+    Some(Entry::from(Process::new(pid).ok()?.stat().ok()?))
 }
 
-/// `pid (comm) state ppid pgrp session …`; the name may hold spaces and parentheses.
-fn parse_stat(pid: i32, stat: &str) -> Option<Entry> {
-    let open = stat.find('(')?;
-    let close = stat.rfind(')')?;
-    let rest: Vec<&str> = stat.get(close + 1..)?.split_whitespace().collect();
-    Some(Entry {
-        identity: Identity { pid, started: rest.get(19)?.parse().ok()? },
-        parent: rest.get(1)?.parse().ok()?,
-        group: rest.get(2)?.parse().ok()?,
-        zombie: matches!(*rest.first()?, "Z" | "X"),
-        name: stat.get(open + 1..close)?.to_owned(),
-    })
+impl From<Stat> for Entry {
+    fn from(stat: Stat) -> Self {
+        Self {
+            identity: Identity { pid: stat.pid, started: stat.starttime },
+            parent: stat.ppid,
+            group: stat.pgrp,
+            zombie: matches!(stat.state, 'Z' | 'X'),
+            name: stat.comm,
+        }
+    }
 }
 
 /// A guard and everything that was ever seen below it. The second line of defence: used when the
@@ -116,25 +109,22 @@ impl Seen {
     /// Kills everything that was seen and still lives, with what it has started meanwhile, until
     /// none is left or `limit` has passed; returns who that was.
     pub(super) fn sweep(&mut self, limit: Duration) -> Vec<String> {
-        let begun = Instant::now();
         let mut killed = BTreeMap::new();
-        loop {
+        // What outlives even that hangs in the kernel, and is named.
+        let _ = until_blocking(Wait::of(limit, LOOK), || {
+            self.reap();
             self.grow();
-            let living: Vec<Entry> = table()
-                .into_values()
-                .filter(|entry| self.known.contains(&entry.identity) && !entry.zombie)
-                .collect();
-            if living.is_empty() || begun.elapsed() > limit {
-                self.reap();
-                return killed.into_values().collect();
-            }
-            for entry in living {
+            let table = table().into_values();
+            let living: Vec<Entry> =
+                table.filter(|entry| self.known.contains(&entry.identity) && !entry.zombie).collect();
+            for entry in &living {
                 entry.signal(Signal::KILL);
                 killed.insert(entry.identity, entry.describe());
             }
-            std::thread::sleep(LOOK);
-            self.reap();
-        }
+            seen(living.is_empty())
+        });
+        self.reap();
+        killed.into_values().collect()
     }
 
     /// Children of known processes are known.
@@ -163,15 +153,6 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_a_name_with_spaces_and_parentheses() {
-        let stat = "42 (VLLM::Worker (0)) S 7 42 42 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 987654 1 1";
-        let entry = parse_stat(42, stat).unwrap();
-        assert_eq!((entry.parent, entry.group, entry.zombie), (7, 42, false));
-        assert_eq!(entry.identity, Identity { pid: 42, started: 987_654 });
-        assert_eq!(entry.name, "VLLM::Worker (0)");
-    }
 
     #[test]
     fn a_child_is_a_descendant_and_is_signalled_only_while_it_is_itself() {

@@ -15,6 +15,7 @@ use super::listener::{self, Found};
 use super::log;
 use super::port;
 use crate::procedure::Span;
+use crate::wait::{Look, Unmet, Wait, until};
 
 /// What goes on until the server is ready, as messages have it.
 pub(super) const BOOTING: &str = "while it booted";
@@ -31,19 +32,9 @@ pub(super) struct Wanted<'a> {
     pub(super) version: Option<&'a str>,
 }
 
-/// Time between two looks. The stand-in boots in a tenth of a second; a real boot takes minutes, and each
-/// look reads all of /proc, beside a server that needs the processor.
-const POLL: Duration = Duration::from_millis(50);
-const LATER_POLL: Duration = Duration::from_millis(500);
-const LATER: Duration = Duration::from_secs(5);
-
-enum Look {
-    Ready,
-    NotYet(String),
-    /// Another process has the port. Looked at twice: between two lists of the kernel a server may
-    /// hand its socket to a child.
-    Stranger(String),
-}
+/// Longest time between two looks. The stand-in boots in a moment; a real boot takes minutes, and each look reads
+/// all of /proc, beside a server that needs the processor.
+const POLL: Duration = Duration::from_millis(500);
 
 /// Returns when the server is healthy, is the one that was started, serves the model, and has the
 /// profiler's route.
@@ -53,39 +44,48 @@ pub(super) async fn wait(
     progress: &dyn Fn(&str),
 ) -> Result<(), ServerError> {
     let client = http_client();
+    let wait = Wait::since(wanted.begun, wanted.deadline.0, POLL);
+    // Another process has the port. Looked at twice: between two lists of the kernel a server may hand its
+    // socket to a child.
     let mut strangers = 0;
-    loop {
+    let waited = until(wait, progress, async || {
         instance.check_alive(BOOTING)?;
-        let status = match look(instance, wanted, &client).await? {
-            Look::Ready => return if wanted.profiled { check_route(instance) } else { Ok(()) },
-            Look::NotYet(status) => {
-                strangers = 0;
-                status
+        let found = look(instance, wanted, &client).await?;
+        strangers = if let Seen::Stranger(_) = found { strangers + 1 } else { 0 };
+        let status = match found {
+            Seen::Ready => return Ok(Look::Done(())),
+            Seen::NotYet(status) => status,
+            Seen::Stranger(found) if strangers > 1 => {
+                let port = instance.port().unwrap_or_default();
+                return Err(ServerError::Taken { port, found, log: instance.log_tail() });
             }
-            Look::Stranger(found) => {
-                strangers += 1;
-                if strangers > 1 {
-                    let port = instance.port().unwrap_or_default();
-                    return Err(ServerError::Taken { port, found, log: instance.log_tail() });
-                }
-                format!("the port is held by {found}")
-            }
+            Seen::Stranger(found) => format!("the port is held by {found}"),
         };
-        let waited = Span(Duration::from_secs(wanted.begun.elapsed().as_secs()));
-        let boot = if wanted.attempt > 1 { format!(", boot {}", wanted.attempt) } else { String::new() };
-        progress(&format!("{status} ({waited} of {}{boot})", wanted.deadline));
-        if wanted.begun.elapsed() >= wanted.deadline.0 {
-            return Err(ServerError::NotReady {
-                waited: wanted.deadline,
-                last: status,
-                log: instance.log_tail(),
-            });
-        }
-        tokio::select! {
-            () = tokio::time::sleep(if wanted.begun.elapsed() < LATER { POLL } else { LATER_POLL }) => {}
-            () = interrupted() => return Err(ServerError::Interrupted),
+        Ok(Look::NotYet(if wanted.attempt > 1 {
+            format!("boot {}: {status}", wanted.attempt)
+        } else {
+            status
+        }))
+    });
+    let waited = tokio::select! {
+        waited = waited => waited,
+        () = interrupted() => return Err(ServerError::Interrupted),
+    };
+    match waited {
+        Ok(()) if wanted.profiled => check_route(instance),
+        Ok(()) => Ok(()),
+        Err(Unmet::Failed(error)) => Err(error),
+        Err(Unmet::Overdue(last)) => {
+            Err(ServerError::NotReady { waited: wanted.deadline, last, log: instance.log_tail() })
         }
     }
+}
+
+/// What one look at the server found.
+enum Seen {
+    Ready,
+    NotYet(String),
+    Stranger(String),
 }
 
 /// A client for loopback: no proxy, no redirects, short patience.
@@ -102,15 +102,15 @@ async fn look(
     instance: &mut Instance,
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
-) -> Result<Look, ServerError> {
+) -> Result<Seen, ServerError> {
     let Some(port) = instance.port().or_else(|| port::reported(&wanted.port_file)) else {
-        return Ok(Look::NotYet("no port reported yet".to_owned()));
+        return Ok(Seen::NotYet("no port reported yet".to_owned()));
     };
     instance.set_port(port);
     match listener::find(port, instance.guard()) {
-        Found::Nobody => return Ok(Look::NotYet("nothing listens on the port yet".to_owned())),
+        Found::Nobody => return Ok(Seen::NotYet("nothing listens on the port yet".to_owned())),
         Found::Stranger(who) => {
-            return Ok(Look::Stranger(who.unwrap_or_else(|| "a process of another user".to_owned())));
+            return Ok(Seen::Stranger(who.unwrap_or_else(|| "a process of another user".to_owned())));
         }
         Found::OursExposed(address) => return Err(ServerError::Exposed { address, port }),
         Found::Ours | Found::Unknown => {}
@@ -118,11 +118,11 @@ async fn look(
     let base = instance.base_url();
     match client.get(format!("{base}/health")).send().await {
         Ok(answer) if answer.status().is_success() => {}
-        Ok(answer) => return Ok(Look::NotYet(format!("/health answers {}", answer.status().as_u16()))),
+        Ok(answer) => return Ok(Seen::NotYet(format!("/health answers {}", answer.status().as_u16()))),
         Err(error) if error.is_connect() => {
-            return Ok(Look::NotYet("nothing listens on the port yet".to_owned()));
+            return Ok(Seen::NotYet("nothing listens on the port yet".to_owned()));
         }
-        Err(error) => return Ok(Look::NotYet(format!("/health: {error}"))),
+        Err(error) => return Ok(Seen::NotYet(format!("/health: {error}"))),
     }
     instance.check_alive(BOOTING)?;
     identify(port, &base, wanted, client).await
@@ -135,7 +135,7 @@ async fn identify(
     base: &str,
     wanted: &Wanted<'_>,
     client: &reqwest::Client,
-) -> Result<Look, ServerError> {
+) -> Result<Seen, ServerError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
@@ -150,7 +150,7 @@ async fn identify(
     }
     let models: Models = match get(client, base, "/v1/models").await {
         Ok(models) => models,
-        Err(status) => return Ok(Look::NotYet(status)),
+        Err(status) => return Ok(Seen::NotYet(status)),
     };
     let ids: Vec<String> = models.data.into_iter().map(|model| model.id).collect();
     if !ids.iter().any(|id| id == wanted.served_model) {
@@ -164,7 +164,7 @@ async fn identify(
         let found = format!("it says that it is vLLM {:?}, and {planned:?} was started", answer.version);
         return Err(ServerError::Foreign { port, found });
     }
-    Ok(Look::Ready)
+    Ok(Seen::Ready)
 }
 
 /// Equal up to the local part: `0.32.0+cpu` and `0.32.0` are one release. What is no version says

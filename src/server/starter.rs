@@ -11,7 +11,7 @@ use super::guard::{ABANDONED, Guarded, Launch};
 use super::instance::{Instance, Shutdown};
 use super::log;
 use super::port::HeldPort;
-use super::readiness::{self, Wanted};
+use super::readiness::{self, BOOTING, Wanted};
 use crate::plan::{Command, PortSource};
 use crate::procedure::Span;
 
@@ -152,17 +152,24 @@ fn lost(error: &ServerError) -> String {
     }
 }
 
-/// True when somebody else has the port: the server says so in its log, or the kernel does.
+/// True when somebody else has the port: the kernel says so, or the server, as the cause of its end while it booted.
 pub(super) fn is_taken(error: &ServerError) -> bool {
     match error {
         ServerError::Taken { .. } => true,
-        ServerError::Exited { log, .. } => {
-            // CPython, uvicorn and Rust, each in its words.
-            let said = ["address already in use", "errno 98", "eaddrinuse", "os error 98"];
-            log::says_any(&log.path, &said)
+        ServerError::Exited { during, status, log } => {
+            // Whoever cannot bind ends by itself; a signal has another cause.
+            *during == BOOTING
+                && status.starts_with("exit status")
+                && log::last_error(&log.path).is_some_and(|line| says_taken(&line))
         }
         _ => false,
     }
+}
+
+/// CPython, uvicorn and Rust, each in its words.
+fn says_taken(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["address already in use", "errno 98", "eaddrinuse", "os error 98"].iter().any(|said| line.contains(said))
 }
 
 /// A command of a run with the allowed part of this process's environment.
@@ -190,11 +197,28 @@ mod tests {
             ),
             ("cannot listen on 127.0.0.1:8080: Address already in use (os error 98)", true),
             ("torch.OutOfMemoryError", false),
+            // PyTorch's store tries other addresses and goes on; what ended the server comes later.
+            (
+                "[W1124 10:00:00.1 socket.cpp:767] [c10d] The server socket has failed to bind to [::]:29500 (errno: 98 - Address already in use).\nINFO loading\ntorch.OutOfMemoryError: out of memory",
+                false,
+            ),
+            (
+                "WARNING 11-24 Port 8080 is already in use: [Errno 98] Address already in use, trying port 8081\nKilled",
+                false,
+            ),
+            (
+                "ERROR loading shard\nOSError: [Errno 98] Address already in use\n/usr/lib/python3.12/multiprocessing/resource_tracker.py:254: UserWarning: leaked objects\n  warnings.warn('x')",
+                true,
+            ),
         ] {
             std::fs::write(&path, said).unwrap();
             let log = LogTail { path: path.clone(), lines: Vec::new() };
-            let status = "exit status: 1".to_owned();
-            assert_eq!(is_taken(&ServerError::Exited { during: "", status, log }), taken, "{said}");
+            let exited = |during, status: &str| {
+                is_taken(&ServerError::Exited { during, status: status.to_owned(), log: log.clone() })
+            };
+            assert_eq!(exited(BOOTING, "exit status: 1"), taken, "{said}");
+            assert!(!exited(BOOTING, "signal: 9 (SIGKILL)"), "killed: {said}");
+            assert!(!exited("while a request was served", "exit status: 1"), "long after the boot: {said}");
         }
     }
 }

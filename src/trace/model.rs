@@ -378,3 +378,22 @@ pub fn trace_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// It was started once more, and its panic shown twice.
+    #[test]
+    fn a_reader_that_panicked_is_not_started_again() {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let read = |_: &Path| {
+            STARTED.fetch_add(1, Ordering::SeqCst);
+            std::panic::resume_unwind(Box::new("as the test asks"));
+        };
+        assert!(std::panic::catch_unwind(|| read_all::<()>(&[PathBuf::from("a")], read)).is_err());
+        assert_eq!(STARTED.load(Ordering::SeqCst), 1);
+    }
+}

@@ -14,7 +14,7 @@ mkdir "$work/tree" && cp -r procedures snapshots "$work/tree/"
 cargo test --quiet --features gaudi --test harness --no-run
 harness=$(cargo test --features gaudi --test harness --no-run --message-format json 2> /dev/null |
   grep -o '"executable":"[^"]*/harness-[^"]*"' | tail -1 | cut -d '"' -f 4)
-run() { CARGO_MANIFEST_DIR="$work/tree" PATH="$1" INSTA_UPDATE="$2" "$harness" gaudi; }
+run() { TMPDIR="$work" CARGO_MANIFEST_DIR="$work/tree" PATH="$1" INSTA_UPDATE="$2" "$harness" gaudi; }
 
 echo "without the tools every trial fails at its first step"
 if run "/usr/bin:/bin" no > "$work/without" 2>&1; then echo "it must not pass"; exit 1; fi

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::common::processes::wait_until;
 use crate::common::{root, text, tracegate};
 
 /// A directory with copies of the three programs in `tests/gaudi/bin`, and the binary under test beside
@@ -35,6 +36,8 @@ impl Machine {
             .args(["run", procedure, "--lane", "gaudi", "--out"])
             .arg(&out)
             .env("PATH", path)
+            // Turns on the machine's devices are not for these.
+            .env("TMPDIR", self.path())
             .output()
             .unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
@@ -43,7 +46,7 @@ impl Machine {
 
     /// The recorded calls of a program: arguments, and the variables that matter.
     fn calls(&self, program: &str) -> Vec<(String, BTreeMap<String, String>)> {
-        let calls = std::fs::read_to_string(self.path().join("calls")).unwrap();
+        let calls = std::fs::read_to_string(self.path().join("calls")).unwrap_or_default();
         let of = calls.lines().filter_map(|line| line.strip_prefix(program)?.strip_prefix(' '));
         // The question for versions has several lines and is left out.
         of.filter_map(|line| {
@@ -61,6 +64,26 @@ impl Machine {
     fn server(&self) -> (String, BTreeMap<String, String>) {
         self.calls("python3").remove(0)
     }
+}
+
+/// `tracegate run` took no turn: beside a trial it measured the trial.
+#[test]
+fn a_run_waits_for_its_turn_on_the_device() {
+    let machine = Machine::new();
+    let path = machine.path().join("tracegate-gaudi.lock");
+    let lock = std::fs::File::create(&path).unwrap();
+    let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| machine.run("async_single_request"));
+        wait_until("the run", || machine.path().join("out/gaudi/async_single_request-1/run.json").exists());
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        // The versions were asked for; nothing was changed and nothing was booted.
+        assert!(machine.calls("hl-prof-config").is_empty() && machine.calls("python3").is_empty());
+        drop(lock);
+        let (code, said, _) = running.join().unwrap();
+        assert_eq!(code, Some(0), "{said}");
+    });
+    assert_eq!(machine.calls("hl-prof-config").len(), 1);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn the_real_client_is_a_command_of_its_own() {
         "--random-input-len 128 --random-output-len 4 --random-range-ratio 0",
         "--num-prompts 4",
         "--max-concurrency 4",
-        "--percentile-metrics ttft,tpot,itl,e2el",
+        "--percentile-metrics 'ttft,tpot,itl,e2el'",
         "--ignore-eos",
     ] {
         assert!(out.contains(part), "{part}\n{out}");

@@ -242,7 +242,7 @@ impl Call {
         if let Some(reason) = ended {
             return Err(broken(format!("the stream broke after {} tokens: {reason}", answer.tokens.len())));
         }
-        if splitter.rest().is_empty() && answer.finish_reason.is_some() {
+        if splitter.is_done() && answer.finish_reason.is_some() {
             return Ok(());
         }
         Err(broken(format!("the stream ended in the middle, after {} tokens", answer.tokens.len())))

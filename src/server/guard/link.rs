@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -13,8 +13,9 @@ use super::GUARD;
 use super::message::{Event, Launch, Order};
 use crate::procedure::Span;
 use crate::reexec::REEXEC;
-use crate::server::processes::Seen;
+use crate::server::processes::{LOOK, Seen};
 use crate::server::{ServerError, Shutdown};
+use crate::wait::{Wait, seen, until_blocking};
 
 /// A guard answers at once, on a machine that is not standing still.
 const FIRST_EVENT: Duration = Duration::from_secs(30);
@@ -154,10 +155,9 @@ impl Drop for Guarded {
         }
         self.seen.refresh();
         self.orders = None;
-        let begun = Instant::now();
-        while !matches!(self.guard.try_wait(), Ok(Some(_))) && begun.elapsed() < DROPPED {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let gone = || seen(matches!(self.guard.try_wait(), Ok(Some(_))));
+        // One that hangs has lost its task; what it left is swept.
+        let _ = until_blocking(Wait::of(DROPPED, LOOK), gone);
         self.seen.sweep(Duration::from_secs(5));
     }
 }

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use crate::server::Shutdown;
 use crate::server::processes::{Entry, Identity, LOOK, descendants};
+use crate::wait::{Wait, seen, until};
 
 /// How long killed processes may take to vanish. One that hangs in the kernel, on a device for
 /// example, outlives any signal; then it is named.
@@ -120,17 +121,16 @@ impl Kept {
 
     /// True when it came about within the limit.
     async fn wait(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
-        let begun = Instant::now();
-        loop {
-            self.reap();
-            if done(self) {
-                return true;
-            }
-            if begun.elapsed() >= limit {
-                return false;
-            }
-            tokio::time::sleep(LOOK.min(limit)).await;
-        }
+        until(
+            Wait::of(limit, LOOK),
+            |_| {},
+            async || {
+                self.reap();
+                seen(done(self))
+            },
+        )
+        .await
+        .is_ok()
     }
 }
 

@@ -4,6 +4,7 @@
 use clap::ValueEnum;
 
 use super::fault::Fault;
+use super::scene::{Act, Scene};
 
 /// What a fault must lead to.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,21 @@ pub struct Expectation {
     pub also: &'static [&'static str],
     /// What the comparison with the reviewed snapshot says, in its order, where it speaks.
     pub says: &'static [&'static str],
+}
+
+impl Expectation {
+    /// Who must notice in a run of that kind. What ends by itself answers nobody: its end is what is seen.
+    #[must_use]
+    pub fn detector_in(&self, scene: &Scene) -> &'static str {
+        match (scene.act, self.fault, self.detector) {
+            // Without a bound of its own the rank is held against the client's clock.
+            (_, Fault::SkewedRank, _) if !scene.bounds_skew => "client_times",
+            (Act::Window | Act::FromBoot, _, detector) => detector,
+            (_, Fault::StopHangs, _) => "end",
+            (_, _, "boot" | "start" | "stop") => "alive",
+            (_, _, detector) => detector,
+        }
+    }
 }
 
 const SINGLE: &str = "async_single_request";
@@ -107,9 +123,10 @@ pub fn matrix_page() -> String {
     for row in MATRIX {
         let also = if row.also.is_empty() { "-".to_owned() } else { row.also.join(", ") };
         page += &format!(
-            "| `{}` | {} | {} | {} | {} | {also} | {} |\n",
+            "| `{}` | {} | {} | {} | {} | {} | {also} | {} |\n",
             row.fault.name(),
             told(row.fault),
+            needs(row.fault),
             row.procedure,
             row.exit,
             row.detector,
@@ -117,6 +134,12 @@ pub fn matrix_page() -> String {
         );
     }
     page
+}
+
+/// What a run must have for the fault.
+fn needs(fault: Fault) -> String {
+    let needs: Vec<&str> = fault.needs().iter().map(|need| need.describe()).collect();
+    if needs.is_empty() { "-".to_owned() } else { needs.join(", ") }
 }
 
 /// What the command line says of a fault.
@@ -130,18 +153,23 @@ const HEAD: &str = "# Faults and who notices them
 The stand-in can play each of these faults (`tracegate run PROCEDURE --fault NAME`).
 This shows that the harness notices them. It shows nothing about vLLM.
 
-This page is made from the table in `src/standin/matrix.rs`, which `tests/it/matrix.rs` runs row by row: the exit code
+This page is made from the table in `standin/src/matrix.rs`, which `tests/it/matrix.rs` runs row by row: the exit code
 must be the one of the row, the detector must speak, and no check may fail that the row does not name.
 `tracegate standin --list-faults` prints the same table.
 
 A detector is a check of the verdict, or the part of a run that gave up (exit code 3, `found by:` in the output). `none` means that a run must bear the fault and pass.
 Faults of one rank among others are played with two ranks.
 
+A fault can be played where a procedure has what it needs: it would change nothing elsewhere, or nothing that anybody looks at.
+There it is refused with exit code 2 and the names of procedures in which it can be played; the same test plays every fault in
+every shipped procedure, where it must be refused or noticed by the detector of its row. What ends by itself, a script or a
+server that profiles its warm-up, answers nobody: there `alive` takes the place of `boot`, `start` and `stop`, and `end` that of a stop that hangs.
+
 The last column is what the comparison with the reviewed snapshot says, in its own words ([review.md](review.md)).
 Where it speaks and is not the detector, it says what the detector says.
 
-| fault | what happens | procedure | exit code | detector | fails as well | the snapshot says |
-| --- | --- | --- | ---: | --- | --- | --- |
+| fault | what happens | what it needs | procedure | exit code | detector | fails as well | the snapshot says |
+| --- | --- | --- | --- | ---: | --- | --- | --- |
 ";
 
 #[cfg(test)]

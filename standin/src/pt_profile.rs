@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::event_writer::{EventWriter, Slice, base_time, create};
+use super::event_writer::{EventWriter, Slice, base_time};
 use super::fault::Fault;
 use super::options::StandinOptions;
 use super::server::StandinError;
+use super::trace_file::leave;
 
 /// Plays the warm-up. Never returns a success: the real server asserts.
 pub(super) fn run(options: &StandinOptions) -> Result<(), StandinError> {
@@ -27,7 +28,7 @@ pub(super) fn run(options: &StandinOptions) -> Result<(), StandinError> {
         ));
     }
     if options.fault != Some(Fault::NoTrace) {
-        write_trace(&phase)?;
+        write_trace(&phase, options.fault)?;
     }
     if std::env::var_os("HABANA_PROFILE_WRITE_HLTV").is_some_and(|set| set == "1") {
         std::fs::write("standin_0.hltv", b"stand-in: no content\n")?;
@@ -44,12 +45,11 @@ fn parse(asked: &str) -> Option<(String, bool)> {
 }
 
 /// Two steps of warm-up and one recorded: only `ProfilerStep#2` is in the trace.
-fn write_trace(phase: &str) -> io::Result<()> {
+fn write_trace(phase: &str, fault: Option<Fault>) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos() as i64;
     let pid = std::process::id();
     let window = (now - 60_000_000, now);
-    let out = create(format!("standin_{pid}.{now}.pt.trace.json.gz").as_ref(), true)?;
-    let mut writer = EventWriter::begin(out, base_time(now), &[("with_stack", "1".to_owned())])?;
+    let mut writer = EventWriter::begin(Vec::new(), base_time(now), &[("with_stack", "1".to_owned())])?;
     writer.metadata("process_name", pid, 0, window.0, "name", &Value::from("VLLM::EngineCore"))?;
     let mut slice = |cat: &str, name: &str, start: i64, end: i64| {
         let slice = Slice { cat, name, pid, tid: pid, start: window.0 + start, duration: end - start };
@@ -70,5 +70,6 @@ fn write_trace(phase: &str) -> io::Result<()> {
         )?;
     }
     slice("python_function", &format!("{runner}(3660): _execute_model_generic"), 3_000_000, 50_000_000)?;
-    writer.end(window, "tmpptprofile.json")?.finish()
+    let json = writer.end(window, "tmpptprofile.json")?;
+    leave(format!("standin_{pid}.{now}.pt.trace.json.gz").as_ref(), &json, true, fault)
 }

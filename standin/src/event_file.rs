@@ -1,5 +1,5 @@
 //! Where the Gaudi plugin's high-level events go: into the trace (`full`), or into a file of their own that a
-//! thread appends to once a second (vllm-gaudi `extension/profiler.py`, `FileWriter`).
+//! thread appends to now and then (vllm-gaudi `extension/profiler.py`, `FileWriter`).
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,34 +11,39 @@ use serde_json::Value;
 use super::engine::Executed;
 use super::high_level::{events, warm_up};
 
-/// Polls of the writing thread.
-const POLL: Duration = Duration::from_secs(1);
-
 pub(super) struct EventFile {
     pid: u32,
     iteration: u64,
-    queue: Arc<Mutex<Vec<Value>>>,
+    queue: Arc<Mutex<Vec<Recorded>>>,
+}
+
+/// Events of one execution.
+struct Recorded {
+    /// On the Unix clock.
+    start: i64,
+    events: Vec<Value>,
 }
 
 impl EventFile {
     /// Collects events from boot on, warm-up first.
     pub(super) fn begin(epoch: i64, warmup: Duration) -> Self {
         let pid = std::process::id();
-        let queue = warm_up(epoch, epoch + warmup.as_nanos() as i64, pid);
-        Self { pid, iteration: 2, queue: Arc::new(Mutex::new(queue)) }
+        let events = warm_up(epoch, epoch + warmup.as_nanos() as i64, pid);
+        Self { pid, iteration: 2, queue: Arc::new(Mutex::new(vec![Recorded { start: epoch, events }])) }
     }
 
     /// Has a thread append them to `server_events_….json` in `directory`: an array that is never closed.
-    pub(super) fn write_to(&self, directory: &Path) -> io::Result<()> {
+    pub(super) fn write_to(&self, directory: &Path, poll: Duration) -> io::Result<()> {
         let path = directory.join(format!("server_events_vllm-instance-{}-standin.json", self.pid));
         let mut file = std::fs::File::create(&path)?;
         file.write_all(b"[")?;
         let queue = Arc::clone(&self.queue);
         std::thread::spawn(move || {
             loop {
-                std::thread::sleep(POLL);
-                let events = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
-                let text: String = events.iter().map(|event| format!("{event},")).collect();
+                std::thread::sleep(poll);
+                let recorded = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
+                let events = recorded.iter().flat_map(|recorded| &recorded.events);
+                let text: String = events.map(|event| format!("{event},")).collect();
                 if file.write_all(text.as_bytes()).is_err() {
                     return;
                 }
@@ -49,13 +54,22 @@ impl EventFile {
 
     /// One execution, on the Unix clock.
     pub(super) fn record(&mut self, step: &Executed) {
-        let events = events(step, self.pid, self.iteration);
-        self.iteration += u64::from(!events.is_empty());
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
+        let recorded = self.events_of(step);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
     }
 
-    pub(super) fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    fn events_of(&mut self, step: &Executed) -> Recorded {
+        let events = events(step, self.pid, self.iteration);
+        self.iteration += u64::from(!events.is_empty());
+        Recorded { start: step.start, events }
+    }
+
+    /// What was recorded before the window, which is written, too, and what the trace tells of its steps.
+    pub(super) fn take(&mut self, window: i64, told: &[Executed]) -> Vec<Value> {
+        let mut recorded = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        recorded.retain(|recorded| recorded.start < window);
+        recorded.extend(told.iter().map(|step| self.events_of(step)));
+        recorded.into_iter().flat_map(|recorded| recorded.events).collect()
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::reexec::REEXEC;
+use crate::REEXEC;
 
 /// Value of `TRACEGATE_REEXEC` that makes a program such a child.
-pub(crate) const KIN: &str = "kin";
+pub const KIN: &str = "kin";
 const LAST_RESORT: Duration = Duration::from_secs(120);
 
 /// A kind of child, by how it escapes.
@@ -56,7 +56,8 @@ fn re_execute(arguments: &[&str]) -> Command {
 }
 
 /// Is the child that the first argument names.
-pub(crate) fn main() -> ExitCode {
+#[must_use]
+pub fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let kind = arguments.next().and_then(|name| Kin::from_str(&name, false).ok());
     let Some(kind) = kind else { return ExitCode::FAILURE };

@@ -173,7 +173,7 @@ type Reply = oneshot::Sender<Result<(), ApiError>>;
 
 async fn ask(app: &App, route: &str, command: fn(Reply) -> Command) -> Result<StatusCode, ApiError> {
     let (reply, answer) = oneshot::channel();
-    crate::output::line(format_args!("INFO: 127.0.0.1 - \"POST /{route} HTTP/1.1\""));
+    crate::log::line(format_args!("INFO: 127.0.0.1 - \"POST /{route} HTTP/1.1\""));
     let gone = || ApiError::internal("EngineDeadError");
     app.commands.send(command(reply)).map_err(|_| gone())?;
     answer.await.map_err(|_| gone())??;

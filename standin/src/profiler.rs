@@ -38,10 +38,11 @@ impl Profiler {
         let dialect = options.dialect;
         let events = matches!(dialect, Dialect::GaudiFull | Dialect::GaudiHighLevel)
             .then(|| EventFile::begin(epoch, options.warmup()));
-        if let (Dialect::GaudiHighLevel, Some(events)) = (dialect, &events)
-            && let Err(error) = events.write_to(Path::new("."))
+        if let (Dialect::GaudiHighLevel, Some(events), true) =
+            (dialect, &events, options.fault != Some(Fault::NoTrace))
+            && let Err(error) = events.write_to(Path::new("."), Duration::from_millis(options.event_poll_ms))
         {
-            crate::output::line(format_args!("ERROR no server_events file: {error}"));
+            crate::log::line(format_args!("ERROR no server_events file: {error}"));
         }
         Self {
             dialect,
@@ -109,14 +110,16 @@ impl Profiler {
             _ => {}
         }
         let directory = config.torch_profiler_dir.clone().unwrap_or_default();
+        let opened = clock.epoch + window.start;
+        let steps = told(window.steps, self.fault, clock.epoch);
         let export = Export {
             worker_dir: self.worker_dir.clone().unwrap_or_else(|| directory.clone()),
             directory,
             dialect: self.dialect,
-            events: self.events.as_ref().map(EventFile::take).unwrap_or_default(),
+            events: self.events.as_mut().map(|events| events.take(opened, &steps)).unwrap_or_default(),
             epoch: clock.epoch,
-            window: (clock.epoch + window.start, clock.epoch + now),
-            steps: told(window.steps, self.fault, clock.epoch),
+            window: (opened, clock.epoch + now),
+            steps,
             world_size: self.world_size,
             vllm_version: self.vllm_version,
             fault: self.fault,
@@ -131,7 +134,7 @@ impl Profiler {
             }
             // vLLM's worker catches what the profiler raises: HTTP 200 is no proof of a trace.
             if let Err(error) = export.write() {
-                crate::output::line(format_args!("ERROR Failed to stop profiler: {error}"));
+                crate::log::line(format_args!("ERROR Failed to stop profiler: {error}"));
             }
         });
         if later {

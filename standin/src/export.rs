@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,10 +16,8 @@ use super::gaudi_trace::GaudiTrace;
 use super::high_level::compilation;
 use super::ops::VLLM_032_CPU;
 use super::options::ProfilerConfig;
+use super::trace_file::{PAUSE, leave};
 use super::worker_trace::WorkerTrace;
-
-/// How long slow exports are slow.
-const PAUSE: Duration = Duration::from_millis(1500);
 
 /// Everything needed to write the files of one window.
 pub(super) struct Export {
@@ -103,33 +100,12 @@ impl Export {
         if self.through_tmpdir {
             through_tmpdir(&trace)?;
         }
-        let mut out = create(&path, self.config.torch_profiler_use_gzip)?;
-        if self.dialect.plugin_version().is_some() {
-            out.write_all(&self.gaudi_document(rank, pid)?)?;
-            return out.finish();
-        }
-        if self.fault == Some(Fault::InvalidJson) {
-            let mut whole = Vec::new();
-            trace.write(&mut whole)?;
-            out.write_all(&whole[..whole.len() * 6 / 10])?;
-            out.finish()?;
-        } else if self.fault == Some(Fault::SlowExport) {
-            let mut whole = Vec::new();
-            trace.write(&mut whole)?;
-            let (first, second) = whole.split_at(whole.len() / 2);
-            out.write_all(first)?;
-            out.flush()?;
-            std::thread::sleep(PAUSE);
-            out.write_all(second)?;
-            out.finish()?;
+        let json = if self.dialect.plugin_version().is_some() {
+            self.gaudi_document(rank, pid, &steps)?
         } else {
-            trace.write(out)?.finish()?;
-        }
-        match self.fault {
-            Some(Fault::TruncatedTrace) => cut(&path, |length| length * 6 / 10)?,
-            Some(Fault::EmptyTrace) => cut(&path, |_| 0)?,
-            _ => {}
-        }
+            trace.write(Vec::new())?
+        };
+        leave(&path, &json, self.config.torch_profiler_use_gzip, self.fault)?;
         self.write_worker_table(rank, &stem)
     }
 
@@ -164,7 +140,7 @@ impl Export {
         }
     }
 
-    fn gaudi_document(&self, rank: u32, pid: u32) -> io::Result<Vec<u8>> {
+    fn gaudi_document(&self, rank: u32, pid: u32, steps: &[Executed]) -> io::Result<Vec<u8>> {
         let full = self.dialect == Dialect::GaudiFull;
         let trace = GaudiTrace {
             rank,
@@ -172,13 +148,13 @@ impl Export {
             pid,
             window: self.window,
             base: base_time(self.epoch),
-            steps: &self.steps,
+            steps,
             with_stack: !full,
         };
         let whole = trace.write(Vec::new())?;
         // Only the driver records phases; the other ranks record the rest.
         let mut events = if rank == 0 { self.events.clone() } else { Vec::new() };
-        if let (Some(Fault::Recompile), Some(step)) = (self.fault, self.steps.get(1)) {
+        if let (Some(Fault::Recompile), Some(step)) = (self.fault, steps.get(1)) {
             events.push(compilation(step.start + 1_000, pid));
         }
         if full { merged(&whole, events) } else { Ok(whole) }
@@ -205,9 +181,4 @@ impl Export {
 fn through_tmpdir(trace: &WorkerTrace<'_>) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::with_suffix(".json")?;
     trace.write(io::BufWriter::new(&mut file))?.flush()
-}
-
-fn cut(path: &Path, to: impl FnOnce(u64) -> u64) -> io::Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).open(path)?;
-    file.set_len(to(file.metadata()?.len()))
 }

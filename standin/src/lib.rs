@@ -15,23 +15,32 @@ mod fault;
 mod frontend_trace;
 mod gaudi_trace;
 mod high_level;
-pub(crate) mod kin;
+pub mod kin;
 mod latency;
+mod log;
 mod matrix;
 mod ops;
 mod options;
 mod profiler;
 mod pt_profile;
 mod random;
+mod scene;
 mod script;
 mod server;
 mod synth;
 mod tokenizer;
+mod trace_file;
 mod worker_trace;
 
 pub use dialect::Dialect;
 pub use fault::Fault;
 pub use matrix::{Expectation, MATRIX, matrix_lines, matrix_page};
-pub use options::StandinOptions;
+pub use options::{ProfilerConfig, StandinOptions};
+pub use scene::{Act, Need, Scene};
 pub use server::{StandinError, run};
 pub use synth::{SynthOptions, synthesise};
+
+/// The variable by which a program that runs procedures starts itself: as the guard of a server, as the stand-in, or
+/// as one of the stand-in's children. Its value says which part that process is. A word in the arguments would not do:
+/// `cargo test -- standin` is a filter.
+pub const REEXEC: &str = "TRACEGATE_REEXEC";

@@ -74,7 +74,7 @@ pub fn run(options: StandinOptions) -> Result<(), StandinError> {
     }
     if options.log_environment {
         for (name, value) in std::env::vars_os() {
-            crate::output::line(format_args!("{}={}", name.display(), value.display()));
+            crate::log::line(format_args!("{}={}", name.display(), value.display()));
         }
     }
     for kind in &options.child {
@@ -112,7 +112,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         let again = TcpListener::bind((address, port)).await;
         again.map_err(|source| StandinError::Bind { port, source })?;
     }
-    crate::output::line(format_args!(
+    crate::log::line(format_args!(
         "tracegate stand-in {} (imitates; computes no text)",
         options.dialect.vllm_version()
     ));
@@ -149,7 +149,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         tokio::time::sleep(warmup).await;
         if !never {
             warming.warm.store(true, Ordering::Relaxed);
-            crate::output::line(format_args!("INFO:     Application startup complete."));
+            crate::log::line(format_args!("INFO:     Application startup complete."));
         }
     });
     tokio::spawn(engine.run());
@@ -177,8 +177,8 @@ fn write_error(path: &Path, source: io::Error) -> StandinError {
 
 /// The log lines of vLLM that tell whether profiling will work at all.
 fn announce(port: u16, profiled: bool) {
-    crate::output::line(format_args!("INFO Starting vLLM server on http://127.0.0.1:{port}"));
-    crate::output::line(format_args!("INFO Available routes are:"));
+    crate::log::line(format_args!("INFO Starting vLLM server on http://127.0.0.1:{port}"));
+    crate::log::line(format_args!("INFO Available routes are:"));
     let routes = [
         ("/health", "GET"),
         ("/ping", "GET, POST"),
@@ -191,11 +191,11 @@ fn announce(port: u16, profiled: bool) {
         ("/detokenize", "POST"),
     ];
     for (route, method) in routes {
-        crate::output::line(format_args!("INFO Route: {route}, Methods: {method}"));
+        crate::log::line(format_args!("INFO Route: {route}, Methods: {method}"));
     }
     if profiled {
-        crate::output::line(format_args!("INFO Route: /start_profile, Methods: POST"));
-        crate::output::line(format_args!("INFO Route: /stop_profile, Methods: POST"));
+        crate::log::line(format_args!("INFO Route: /start_profile, Methods: POST"));
+        crate::log::line(format_args!("INFO Route: /stop_profile, Methods: POST"));
     }
 }
 

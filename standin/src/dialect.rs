@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The server whose files and answers are imitated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Dialect {
@@ -41,7 +41,7 @@ impl std::fmt::Display for Dialect {
 
 impl Dialect {
     /// Version of vLLM that the imitated server is.
-    pub(crate) fn vllm_version(self) -> &'static str {
+    pub fn vllm_version(self) -> &'static str {
         match self {
             Self::Vllm011 => "0.11.0",
             Self::Vllm013 => "0.13.0",
@@ -50,7 +50,7 @@ impl Dialect {
     }
 
     /// Version of the Gaudi plugin, where the imitated server has it.
-    pub(crate) fn plugin_version(self) -> Option<&'static str> {
+    pub fn plugin_version(self) -> Option<&'static str> {
         match self {
             Self::Vllm032Cpu | Self::Vllm013 | Self::Vllm011 => None,
             Self::GaudiStack | Self::GaudiFull | Self::GaudiHighLevel | Self::GaudiPtProfile => {
@@ -65,7 +65,7 @@ impl Dialect {
     }
 
     /// The name on the command line.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }

@@ -79,6 +79,9 @@ pub struct StandinOptions {
     /// Write traces to the temporary directory first, as Kineto does
     #[arg(long, hide = true)]
     pub through_tmpdir: bool,
+    /// Milliseconds between two writes of the plugin's events; the plugin itself takes a second or more
+    #[arg(long, value_name = "MS", default_value_t = 50, hide = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub event_poll_ms: u64,
     /// Print the environment while booting; for tests of what a server is told
     #[arg(long, hide = true)]
     pub log_environment: bool,
@@ -96,7 +99,7 @@ pub struct StandinOptions {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Milliseconds of warm-up during which `/health` answers 503
-    #[arg(long, default_value_t = 150, value_name = "MS")]
+    #[arg(long, default_value_t = 15, value_name = "MS")]
     pub warmup_ms: u64,
     /// Milliseconds of a decode step before jitter
     #[arg(long, default_value_t = 4.0, value_name = "MS")]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::{Command, Engine, Request, Token};
+use super::fault::Fault;
 use super::options::{StandinOptions, parse_profiler_config};
 use super::server::StandinError;
 use super::tokenizer;
@@ -39,6 +40,9 @@ struct Sampling {
 pub(super) fn run(mut options: StandinOptions, path: &Path) -> Result<(), StandinError> {
     let (requests, places) = read(path)?;
     configure(&mut options, &places.llm)?;
+    if options.fault == Some(Fault::ExitDuringBoot) {
+        return Err(StandinError::ExitDuringBoot);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answers = runtime.block_on(play(&options, &requests))?;
     let mut ledger = std::fs::File::create(&places.ledger)?;
