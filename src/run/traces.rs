@@ -247,8 +247,14 @@ mod tests {
         .unwrap();
         let log = path("server.log");
         let limit = Span(Duration::from_secs(5));
-        let wanted =
-            Awaited { directory: directory.path(), expected: &expected, limit, log: &log, writer_ended };
+        let wanted = Awaited {
+            directory: directory.path(),
+            expected: &expected,
+            limit,
+            log: LogPart::whole(&log),
+            writer_ended,
+            others: None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let begun = Instant::now();
         std::thread::scope(|scope| {
