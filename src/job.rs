@@ -8,7 +8,7 @@ use crate::plan::{Plan, PlanError, Reviews, resolve};
 use crate::procedure::{BootPolicy, LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
-use crate::session::Session;
+use crate::session::{Kept, Session};
 use tracegate_standin::Fault;
 
 /// A procedure to run.
@@ -233,6 +233,19 @@ impl Job {
     ) -> Result<Finished, Box<Unfinished>> {
         let run = if alone { Session::run_alone } else { Session::run };
         self.play(planned, |directory| run(session, &planned.plan, directory, self.fault, tell))
+    }
+
+    /// The same on a server that a keeper has, for trials that are processes of their own.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_kept(
+        &self,
+        kept: &Kept,
+        tell: &dyn Fn(Phase, &str),
+    ) -> Result<Finished, Box<Unfinished>> {
+        let planned = self.prepare()?;
+        self.play(&planned, |directory| kept.window(&planned.plan, directory, tell))
     }
 
     fn play(

@@ -116,7 +116,9 @@ pub fn main() -> ExitCode {
 /// the exit code; otherwise returns `None` at once. For binaries that are no `tracegate`, such as
 /// harnesses.
 pub(crate) fn reexecuted() -> Option<ExitCode> {
-    std::env::var_os(REEXEC)?;
+    if std::env::var_os(REEXEC).is_none() {
+        return crate::session::keeper::main();
+    }
     if let Some(code) = hidden_part() {
         return Some(code);
     }

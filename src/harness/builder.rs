@@ -130,10 +130,26 @@ impl Harness {
         };
         crate::server::prepare_process();
         let conclusion = libtest_mimic::run(&arguments, trials);
+        let left = if arguments.list { Vec::new() } else { self.end_servers() };
         match crate::server::interrupt::heard() {
             Some(signal) => ExitCode::from(128 + signal as u8),
+            None if !left.is_empty() && !conclusion.has_failed() => ExitCode::from(101),
             None => conclusion.exit_code(),
         }
+    }
+
+    /// Ends the servers that trials of this process shared. Under nextest a trial is a process and does not know
+    /// whether another one follows: there the keeper ends when nobody has come for a while.
+    fn end_servers(&self) -> Vec<String> {
+        if std::env::var_os("NEXTEST").is_some() {
+            return Vec::new();
+        }
+        let kept = self.lanes.iter().filter_map(|lane| trial::shared(*lane, &self.out)?.ok());
+        let left: Vec<String> = kept.flat_map(|kept| kept.end()).collect();
+        for line in &left {
+            crate::output::error_line(format_args!("FAIL: {line}"));
+        }
+        left
     }
 
     /// Builds the list of trials. Reads the procedure files, and under `TRACEGATE_REPLAY` the plans of the

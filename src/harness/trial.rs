@@ -12,6 +12,7 @@ use crate::observe::Observed;
 use crate::plan::Reviews;
 use crate::procedure::Procedure;
 use crate::report::table;
+use crate::session::Kept;
 use crate::snapshot::footer;
 
 /// Runs the trial. Its message holds everything needed to act on a failure.
@@ -36,7 +37,12 @@ pub(super) fn run(
         rules: rules.to_vec(),
         ..Job::new(procedure.clone(), lane, out)
     };
-    let finished = job.run(&|_, _| {}).map_err(|unfinished| {
+    let finished = match shared(lane, &job.out) {
+        // A real server uses the whole machine and boots for minutes: trials take turns on one.
+        Some(kept) => job.run_kept(&kept.map_err(|error| error.to_string())?, &|_, _| {}),
+        None => job.run(&|_, _| {}),
+    };
+    let finished = finished.map_err(|unfinished| {
         let place = unfinished
             .directory
             .as_ref()
@@ -68,6 +74,11 @@ pub(super) fn run(
     // Policy: a passed trial leaves nothing. A directory that cannot be removed is no failure.
     let _ = std::fs::remove_dir_all(finished.directory.path());
     Ok(())
+}
+
+/// The keeper of the lane's server; the stand-in boots in a moment, and its trials run side by side.
+pub(super) fn shared(lane: Lane, out: &Path) -> Option<std::io::Result<Kept>> {
+    (lane != Lane::Standin).then(|| Kept::new(lane, out))
 }
 
 /// Compares with the committed snapshot through insta; says what differs.

@@ -58,6 +58,11 @@ impl RunDirectory {
         Err(RunError::directory(lane, "no free number"))
     }
 
+    /// The directory of a run that this process plays for another one.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
     /// An existing run directory. It may come from another machine, and from someone else.
     ///
     /// # Errors

@@ -59,6 +59,23 @@ pub enum RunError {
         /// The end of its log.
         log: LogTail,
     },
+    /// Another process played the window, and this is what it said.
+    #[error("{message}")]
+    Told {
+        /// The infrastructure error there.
+        message: String,
+    },
+    /// The process that keeps the server for several trials is gone.
+    #[error(
+        "{reason}: it keeps the server that trials share; its guard has ended the server\n  what to do: look at run.json in {directory}, which says how far the window came; run the trial again, or the procedure by `tracegate run`",
+        directory = directory.display()
+    )]
+    Keeper {
+        /// What was seen.
+        reason: String,
+        /// The run directory.
+        directory: PathBuf,
+    },
     /// The group's server was lost again and again.
     #[error(
         "not tried: the server that this procedure shares was lost {boots} times in a row ({reasons})\n  what to do: look at the run that lost it first; run this procedure alone, or with --own-boot"
@@ -232,6 +249,7 @@ impl RunError {
             Self::Unhealthy { .. } => "health",
             Self::NotEnded { .. } => "end",
             Self::GroupLost { .. } => "boots",
+            Self::Told { .. } | Self::Keeper { .. } => "keeper",
             Self::NoAssertion { .. } => "assertion",
             Self::NoTrace { .. } | Self::NoWorker { .. } => "traces",
             Self::BadTrace(_) => "reader",

@@ -3,5 +3,8 @@
 
 mod cost;
 mod group;
+pub(crate) mod keeper;
+mod kept;
 
 pub(crate) use group::Session;
+pub(crate) use kept::Kept;

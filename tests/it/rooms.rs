@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wait",
         ],
     ),
-    ("session", &["plan", "run", "server", STANDIN, "text"]),
+    ("session", &["lane", "lock", "plan", "run", "server", STANDIN, "text"]),
     ("observe", &["client", "plan", "procedure", "run", "time", "trace"]),
     ("snapshot", &["lane", "observe", "plan", "run", "text", "trace"]),
     ("judge", &["client", "observe", "panic", "plan", "procedure", "run", "snapshot", "time", "trace"]),
