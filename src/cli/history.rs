@@ -153,12 +153,13 @@ struct RecordOutput {
 
 impl Record {
     fn run(self, history: &Path) -> Result<Exit, HistoryError> {
+        let directories = super::directories::runs(self.directories);
         let overrides = Overrides {
             night: self.night,
             machine_class: self.machine_class,
             sw: self.sw.into_iter().collect(),
         };
-        let recorded = record_runs(history, &self.directories, &overrides)?;
+        let recorded = record_runs(history, &directories, &overrides)?;
         if self.format == Form::Json {
             print_json(&RecordOutput { recorded: recorded.nights, known: recorded.known });
             return Ok(Exit::Pass);
@@ -182,7 +183,7 @@ impl Record {
             crate::output::line(format_args!(
                 "{} of {} runs are in the history already",
                 recorded.known,
-                self.directories.len()
+                directories.len()
             ));
         }
         Ok(Exit::Pass)

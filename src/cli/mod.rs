@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod directories;
 mod doctor;
 mod exit;
 mod form;

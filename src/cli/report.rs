@@ -55,7 +55,8 @@ impl ReportVerb {
         }
         let reviews = self.snapshots.as_deref().map(super::snapshots::reviews);
         let read = |path: &PathBuf| Reported::read(path, reviews.as_ref());
-        let runs: Result<Vec<Reported>, _> = self.directories.iter().map(read).collect();
+        let directories = super::directories::runs(self.directories.clone());
+        let runs: Result<Vec<Reported>, _> = directories.iter().map(read).collect();
         let runs = match runs {
             Ok(runs) => runs,
             Err(error) => return Exit::infrastructure(&error),

@@ -274,6 +274,23 @@ fn the_job_summary_is_appended_where_the_runner_says() {
     assert!(err.contains("-o FILE"), "{err}");
 }
 
+/// `runs/LANE/*/` names the directories of shared boots, too, and each was refused as no run directory.
+#[test]
+fn a_pattern_over_runs_may_name_directories_of_shared_boots() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = run(directory.path(), &[]);
+    let boot = path.parent().unwrap().join("boot-9");
+    std::fs::create_dir(&boot).unwrap();
+    std::fs::write(boot.join("boot.json"), "{}").unwrap();
+    let (code, junit, err) = report(&["--format", "junit"], &[&boot, &path]);
+    assert_eq!((code, junit.matches("<property name=\"run\"").count()), (0, 1), "{err}");
+    assert_eq!(report(&["--format", "junit"], &[&boot]).0, 3, "a boot alone is no run, and no pass");
+    let history = directory.path().join("h.jsonl");
+    let record = tracegate().args(["history", "record", "--history"]).args([&history, &boot, &path]).output();
+    assert_eq!(record.unwrap().status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(history).unwrap().lines().count(), 1);
+}
+
 /// Eight ranks of a thousand steps with hostile metadata, as one run directory.
 fn wide_run(directory: &Path) -> PathBuf {
     let path = run(directory, &[]);
