@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use crate::judge::{COPY, Decided, Rule, decide_with};
 use crate::lane::{self, Lane, Site};
 use crate::plan::{Plan, PlanError, Reviews, resolve};
-use crate::procedure::{LoadClient, Procedure, Span};
+use crate::procedure::{BootPolicy, LoadClient, Procedure, Span};
 use crate::report::page::{Reported, page};
 use crate::run::{Phase, RunDirectory, RunError, execute};
+use crate::session::Session;
 use tracegate_standin::Fault;
 
 /// A procedure to run.
@@ -32,8 +33,18 @@ pub struct Job {
     pub with_stack: Option<bool>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
+    /// A boot of its own, whatever the procedure says.
+    pub own_boot: bool,
     /// Rules that are asked beside the built-in ones and the procedure's.
     pub(crate) rules: Vec<Rule>,
+}
+
+/// A job whose lane was probed.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    /// What is to be run.
+    pub(crate) plan: Plan,
+    site: Site,
 }
 
 /// A decided run and where it is.
@@ -106,6 +117,7 @@ impl Job {
             tensor_parallel_size: None,
             with_stack: None,
             deadline_scale: 1.0,
+            own_boot: false,
             rules: Vec::new(),
         }
     }
@@ -179,22 +191,24 @@ impl Job {
             let ranks = &mut procedure.server.tensor_parallel_size;
             *ranks = fault.ranks().max(*ranks);
         }
+        if self.own_boot {
+            procedure.boot = BootPolicy::Own;
+        }
         if let Some(with_stack) = self.with_stack {
             procedure.profiler.with_stack = Some(with_stack);
         }
         procedure
     }
 
-    fn run_in(
-        &self,
-        plan: &Plan,
-        directory: &RunDirectory,
-        tell: &dyn Fn(Phase, &str),
-    ) -> Result<Decided, RunError> {
-        execute(plan, directory, self.fault, tell)?;
-        let decided = decide_with(directory, None, &self.rules)?;
-        write(directory, &decided)?;
-        Ok(decided)
+    /// Probes the lane and makes the plan, once for all windows of the job.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub(crate) fn prepare(&self) -> Result<Planned, Box<Unfinished>> {
+        let early = |error| Box::new(Unfinished { directory: None, error });
+        let site = lane::probe_as(self.lane, self.procedure.dialect).map_err(|error| early(error.into()))?;
+        let plan = self.plan_for(&site).map_err(early)?;
+        Ok(Planned { plan, site })
     }
 
     /// Runs and decides. Everything is left in the run directory, the verdict and the snapshot too.
@@ -202,13 +216,38 @@ impl Job {
     /// # Errors
     /// The run could not answer.
     pub fn run(&self, tell: &dyn Fn(Phase, &str)) -> Result<Finished, Box<Unfinished>> {
+        let planned = self.prepare()?;
+        self.play(&planned, |directory| execute(&planned.plan, directory, self.fault, tell).map(|_| ()))
+    }
+
+    /// The same on the server of a session, where the plan may share one.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_in(
+        &self,
+        session: &mut Session,
+        planned: &Planned,
+        tell: &dyn Fn(Phase, &str),
+    ) -> Result<Finished, Box<Unfinished>> {
+        self.play(planned, |directory| session.run(&planned.plan, directory, self.fault, tell))
+    }
+
+    fn play(
+        &self,
+        planned: &Planned,
+        play: impl FnOnce(&RunDirectory) -> Result<(), RunError>,
+    ) -> Result<Finished, Box<Unfinished>> {
         let early = |error| Box::new(Unfinished { directory: None, error });
-        let site = lane::probe_as(self.lane, self.procedure.dialect).map_err(|error| early(error.into()))?;
-        let plan = self.plan_for(&site).map_err(early)?;
-        let directory = RunDirectory::create(&self.out, &plan).map_err(early)?;
+        let directory = RunDirectory::create(&self.out, &planned.plan).map_err(early)?;
         // What was found on this machine, beside what was made of it.
-        directory.write_json("site.json", &site).map_err(early)?;
-        match self.run_in(&plan, &directory, tell) {
+        directory.write_json("site.json", &planned.site).map_err(early)?;
+        let decided = play(&directory).and_then(|()| {
+            let decided = decide_with(&directory, None, &self.rules)?;
+            write(&directory, &decided)?;
+            Ok(decided)
+        });
+        match decided {
             Ok(decided) => Ok(Finished { directory, decided }),
             Err(error) => {
                 // The error is what happened; a page that cannot be written takes nothing from it.

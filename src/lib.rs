@@ -38,6 +38,7 @@ mod reexec;
 mod report;
 pub mod run;
 mod server;
+mod session;
 pub mod snapshot;
 mod stats;
 mod text;

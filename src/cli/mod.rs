@@ -9,6 +9,7 @@ mod history;
 mod inspect;
 mod open;
 mod plan;
+mod play;
 mod progress;
 mod report;
 mod run;

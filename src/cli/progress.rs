@@ -14,12 +14,14 @@ const EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
+    /// Which of how many, in front of each status.
+    place: Option<String>,
     /// The last line: its phase and when it was written.
     last: Cell<Option<(Phase, Instant)>>,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(super) fn of(place: Option<String>) -> Self {
         let quiet = crate::output::is_quiet();
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
@@ -29,15 +31,16 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, quiet, last: Cell::new(None) }
+        Self { bar, quiet, place, last: Cell::new(None) }
     }
 
     pub(super) fn tell(&self, phase: Phase, status: &str) {
         let status = crate::text::inert(status, 120);
+        let place = self.place.as_ref().map_or_else(String::new, |place| format!("{place}, "));
         let text = if status.is_empty() {
-            phase.describe().to_owned()
+            format!("{place}{}", phase.describe())
         } else {
-            format!("{}: {status}", phase.describe())
+            format!("{place}{}: {status}", phase.describe())
         };
         match &self.bar {
             Some(bar) => bar.set_message(text),

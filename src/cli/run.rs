@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 
 use super::exit::Exit;
-use super::form::{Form, print_json};
-use super::progress::Progress;
-use crate::job::{Finished, Job, Unfinished};
-use crate::judge::Verdict;
+use super::form::Form;
+use super::play::{Windows, play};
+use crate::job::Job;
 use crate::lane::Lane;
 use crate::plan::Reviews;
 use crate::procedure::{LoadClient, Procedure, ProcedureError, builtin, find, load_directory};
-use crate::report::table;
-use crate::run::{RunDirectory, default_parent, prune};
+use crate::run::default_parent;
 use tracegate_standin::Fault;
 
 #[derive(Args)]
@@ -55,22 +52,21 @@ pub(super) struct Run {
     /// Factor on every deadline, for slow machines; trials take it from TRACEGATE_DEADLINE_SCALE
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::job::deadline_scale)]
     deadline_scale: f64,
+    /// Windows of each procedure; those of procedures whose server is the same share its boot
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// Boots over which the windows of a procedure are spread
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    boots: u32,
+    /// Boot a server for each window, whatever the procedures say
+    #[arg(long)]
+    own_boot: bool,
+    /// Run only this boot group, named by `tracegate plan --groups`
+    #[arg(long, value_name = "ID")]
+    group: Option<String>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Form,
-}
-
-/// One run for programs.
-#[derive(Serialize)]
-struct RunOutput {
-    procedure: String,
-    lane: Lane,
-    directory: Option<PathBuf>,
-    /// Absent where an infrastructure error left none.
-    verdict: Option<Verdict>,
-    error: Option<String>,
-    /// Who noticed the error, in one word.
-    detector: Option<&'static str>,
 }
 
 impl Run {
@@ -82,26 +78,20 @@ impl Run {
             Ok(jobs) => jobs,
             Err(error) => return Exit::usage(&error),
         };
+        if self.boots > self.repeat {
+            return Exit::usage(&format!(
+                "--boots {} needs as many windows: --repeat {} or more",
+                self.boots, self.boots
+            ));
+        }
         if self.lane == Lane::Standin && self.format == Form::Text {
             crate::output::detail(format_args!(
                 "lane standin: an imitation; its results prove the harness, never vLLM\n"
             ));
         }
-        let mut exit = Exit::Pass;
-        let mut runs = Vec::new();
-        for job in jobs {
-            exit = exit.and(match self.format {
-                Form::Text => run_one(&job, usize::from(self.keep)),
-                Form::Json => run_for_programs(&job, usize::from(self.keep), &mut runs),
-            });
-            if crate::server::interrupt::heard().is_some() {
-                break;
-            }
-        }
-        if self.format == Form::Json {
-            print_json(&serde_json::json!({ "runs": runs }));
-        }
-        exit
+        let group = self.group.as_deref();
+        let windows = Windows { repeat: self.repeat, boots: self.boots, keep: usize::from(self.keep) };
+        play(&jobs, group, windows, self.format)
     }
 }
 
@@ -138,6 +128,7 @@ impl Run {
             tensor_parallel_size: self.tensor_parallel_size,
             with_stack: self.with_stack,
             deadline_scale: self.deadline_scale,
+            own_boot: self.own_boot,
             ..Job::new(procedure, self.lane, self.out.clone())
         }
     }
@@ -171,74 +162,4 @@ pub(super) fn select(
         return Ok(known);
     }
     names.iter().map(|name| find(name, &known)).collect()
-}
-
-fn run_for_programs(job: &Job, keep: usize, runs: &mut Vec<RunOutput>) -> Exit {
-    let progress = Progress::new();
-    let finished = job.run(&|phase, status| progress.tell(phase, status));
-    progress.end();
-    let (exit, directory, verdict, failure) = match finished {
-        Ok(Finished { directory, decided }) => {
-            let exit = if decided.verdict.passed { Exit::Pass } else { Exit::Failed };
-            if decided.verdict.passed {
-                prune(&directory, &job.procedure.name, keep);
-            }
-            (exit, Some(directory), Some(decided.verdict), None)
-        }
-        Err(unfinished) => {
-            let Unfinished { directory, error } = *unfinished;
-            (Exit::infrastructure(&error), directory, None, Some(error))
-        }
-    };
-    runs.push(RunOutput {
-        procedure: job.procedure.name.clone(),
-        lane: job.lane,
-        directory: directory.map(|directory| directory.path().to_owned()),
-        verdict,
-        detector: failure.as_ref().map(crate::run::RunError::detector),
-        error: failure.map(|error| error.to_string()),
-    });
-    exit
-}
-
-fn run_one(job: &Job, keep: usize) -> Exit {
-    crate::output::line(format_args!("{}: {} (lane {})", job.procedure.name, job.procedure.title, job.lane));
-    let progress = Progress::new();
-    let finished = job.run(&|phase, status| progress.tell(phase, status));
-    progress.end();
-    match finished {
-        Ok(Finished { directory, decided }) => {
-            if crate::output::is_quiet() {
-                crate::output::line(table::failures(&decided.verdict));
-            } else {
-                crate::output::line(table::decided(&decided));
-            }
-            show_place(&directory);
-            if !decided.verdict.passed {
-                return Exit::Failed;
-            }
-            prune(&directory, &job.procedure.name, keep);
-            Exit::Pass
-        }
-        Err(unfinished) => {
-            let Unfinished { directory, error } = *unfinished;
-            let exit = Exit::infrastructure(&error);
-            crate::output::line(format_args!("verdict: none (infrastructure error)"));
-            crate::output::detail(format_args!("found by: {}", error.detector()));
-            if let Some(directory) = directory {
-                show_place(&directory);
-            }
-            exit
-        }
-    }
-}
-
-/// Says where everything is.
-fn show_place(directory: &RunDirectory) {
-    crate::output::detail(format_args!("run directory: {}", directory.path().display()));
-    let page = directory.path().join("report.html");
-    if page.is_file() {
-        crate::output::detail(format_args!("report: {}", page.display()));
-    }
-    crate::output::detail("");
 }

@@ -4,13 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ClientError;
-use super::http::{Client, Deadline, within};
+use super::http::{COMPLETIONS as ROUTE, Client, Deadline, within};
 use super::ledger::Served;
 use super::usage::{Choice, Usage};
 use crate::procedure::{Request, Span};
 use crate::time::Nanos;
-
-const ROUTE: &str = "/v1/completions";
 
 #[derive(Deserialize)]
 struct Answer {
@@ -30,7 +28,7 @@ impl Client {
         let body = request.body(model);
         let deadline = Deadline { limit, key: "request", hint: "" };
         let sent_ns = Nanos::now();
-        let answer = self.send(ROUTE, self.post(ROUTE).json(&body), deadline).await?;
+        let answer = self.send(ROUTE, self.completion(body), deadline).await?;
         let what = format!("POST {ROUTE} (request {index})");
         let text = within(&what, deadline, answer.text()).await?;
         let done_ns = Nanos::now();

@@ -9,11 +9,16 @@ use super::error::{ClientError, diagnosis};
 use crate::procedure::Span;
 use crate::server::Instance;
 
+/// Where completions are asked for.
+pub(super) const COMPLETIONS: &str = "/v1/completions";
+
 /// A client for one server on loopback.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    /// Keeps prompts of other windows from being answered from the prefix cache.
+    salt: Option<String>,
 }
 
 /// How long a call may take and how that is called.
@@ -32,7 +37,28 @@ impl Client {
     pub(crate) fn at(base: String) -> Self {
         // The deadlines are the caller's: a profiled server may be silent for minutes.
         let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        Self { http, base }
+        Self { http, base, salt: None }
+    }
+
+    /// The same with a `cache_salt` in each completion: vLLM's prefix cache answers a prompt only for the salt
+    /// under which it was filled.
+    pub(crate) fn salted(mut self, salt: String) -> Self {
+        self.salt = Some(salt);
+        self
+    }
+
+    /// A completion with this body.
+    pub(super) fn completion(&self, mut body: Value) -> RequestBuilder {
+        if let (Some(salt), Some(fields)) = (&self.salt, body.as_object_mut()) {
+            fields.insert("cache_salt".to_owned(), Value::from(salt.as_str()));
+        }
+        self.post(COMPLETIONS).json(&body)
+    }
+
+    /// Empties the prefix cache; whether the server did. Only development servers have the route.
+    pub(crate) async fn reset_prefix_cache(&self, limit: Span) -> bool {
+        let answer = tokio::time::timeout(limit.0, self.post("/reset_prefix_cache").send()).await;
+        answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
     }
 
     pub(super) fn get(&self, route: &str) -> RequestBuilder {

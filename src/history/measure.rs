@@ -220,7 +220,7 @@ fn structural(decided: &[&Decided]) -> Structural {
 fn metrics(decided: &[&Decided]) -> BTreeMap<String, Samples> {
     let mut metrics = BTreeMap::new();
     for run in decided {
-        for (name, value) in of_run(run) {
+        for (name, value) in medians(run) {
             let new = || Samples { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
             metrics.entry(name).or_insert_with(new).values.push(value);
         }
@@ -229,7 +229,8 @@ fn metrics(decided: &[&Decided]) -> BTreeMap<String, Samples> {
 }
 
 /// The metrics of one repetition. With several ranks the slowest one's: it is what a batch waits for.
-fn of_run(decided: &Decided) -> BTreeMap<String, f64> {
+/// The medians of one run by name, in nanoseconds; of several ranks the slowest.
+pub(crate) fn medians(decided: &Decided) -> BTreeMap<String, f64> {
     let mut values = BTreeMap::new();
     let mut keep = |name: String, value: f64| {
         let known: &mut f64 = values.entry(name).or_insert(value);

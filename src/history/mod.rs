@@ -20,7 +20,7 @@ pub use error::HistoryError;
 pub use file::{Damage, History};
 pub use installed::Change;
 pub(crate) use measure::client_times;
-pub(crate) use measure::{Overrides, record as record_runs};
+pub(crate) use measure::{Overrides, medians, record as record_runs};
 pub(crate) use record::check_night;
 pub use record::{Direction, EpochRecord, NightRecord, Samples, Structural};
 pub use rule::{Assessment, Trend, assess};

@@ -95,6 +95,7 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         title: procedure.title.clone(),
         lane: site.lane,
         course,
+        boot: procedure.boot,
         port: if site.reports_port { PortSource::Reported } else { PortSource::Chosen },
         served_model: procedure.server.model.clone(),
         deadlines: procedure.deadlines,

@@ -8,6 +8,7 @@ mod reviews;
 mod rules;
 mod scene;
 mod script;
+mod sharing;
 mod shell;
 
 pub(crate) use build::refuse_broken;
@@ -16,3 +17,4 @@ pub(crate) use model::RUN;
 pub use model::{Adaptation, BenchCommand, Command, Course, Expected, ExpectedEvidence, Plan, PortSource};
 pub use reviews::Reviews;
 pub(crate) use script::keywords_of;
+pub use sharing::{BootGroup, boot_groups};

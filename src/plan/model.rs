@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::reviews::Reviews;
 use crate::lane::{Lane, Versions};
 use crate::procedure::{
-    Bench, Bound, CustomCheck, Deadlines, LoadClient, Procedure, ProfilerKind, Request, Span,
+    Bench, BootPolicy, Bound, CustomCheck, Deadlines, LoadClient, Procedure, ProfilerKind, Request, Span,
 };
 use crate::trace::{Evidence, StepPair};
 
@@ -41,6 +41,9 @@ pub struct Plan {
     /// How the run proceeds.
     #[serde(default)]
     pub course: Course,
+    /// Whether it may share the server's boot with other plans.
+    #[serde(default)]
+    pub boot: BootPolicy,
     /// How the port is chosen.
     pub port: PortSource,
     /// The model name in requests, which `/v1/models` must list.

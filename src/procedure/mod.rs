@@ -15,7 +15,7 @@ pub(crate) use custom::{Percentile, Quantity};
 pub use error::ProcedureError;
 pub use library::{builtin, find, load_directory};
 pub use model::{
-    Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, LoadClient, Manual, Procedure, ProfiledKind,
-    Profiler, ProfilerKind, Request, Server, Span, SpecificStep,
+    BootPolicy, Bound, Deadlines, Expect, HardwareTrace, HwTrace, Load, LoadClient, Manual, Procedure,
+    ProfiledKind, Profiler, ProfilerKind, Request, Server, Span, SpecificStep,
 };
 pub(crate) use validate::sequence_pattern;

@@ -33,6 +33,9 @@ pub struct Procedure {
     pub profiler: Profiler,
     /// The server to boot.
     pub server: Server,
+    /// Whether other procedures whose server is the same may share its boot.
+    #[serde(default)]
+    pub boot: BootPolicy,
     /// What is sent between start and stop.
     #[serde(default)]
     pub load: Load,
@@ -57,6 +60,19 @@ pub struct Procedure {
 
 fn every_lane() -> Vec<Lane> {
     Lane::ALL.to_vec()
+}
+
+/// Whether a procedure takes part in a boot group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BootPolicy {
+    /// It shares the boot of procedures whose server is the same.
+    #[default]
+    Shared,
+    /// A server boots for it alone.
+    Own,
 }
 
 /// The manual's place.

@@ -10,6 +10,7 @@ pub(crate) mod nights;
 pub(crate) mod page;
 mod page_data;
 pub(crate) mod perfetto;
+pub(crate) mod spread;
 pub(crate) mod summary;
 pub(crate) mod table;
 mod traces;

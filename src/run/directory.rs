@@ -11,7 +11,9 @@ use super::record::RunRecord;
 use super::retention;
 use crate::atomic;
 use crate::client::{Ledger, Served};
+use crate::lane::Lane;
 use crate::plan::Plan;
+use crate::server::LogPart;
 
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +26,23 @@ impl RunDirectory {
     /// # Errors
     /// It cannot be made, or its path cannot stand inside the JSON of `--profiler-config`.
     pub fn create(parent: &Path, plan: &Plan) -> Result<Self, RunError> {
+        Self::create_as(parent, plan.lane, &plan.procedure)
+    }
+
+    /// The same under another name, for the server of a boot group.
+    pub(super) fn create_as(parent: &Path, lane: Lane, name: &str) -> Result<Self, RunError> {
         let lane = std::path::absolute(parent)
             .map_err(|error| RunError::directory(parent, error))?
-            .join(plan.lane.name());
+            .join(lane.name());
         std::fs::create_dir_all(&lane).map_err(|error| RunError::directory(&lane, error))?;
         if lane.to_str().is_none_or(|text| text.ends_with('"') || text.contains(char::is_control)) {
             let reason =
                 "the path must be UTF-8 without control characters: it becomes part of commands and messages";
             return Err(RunError::directory(lane, reason));
         }
-        let newest = retention::numbered(&lane, &plan.procedure).last().map_or(0, |(number, _)| *number);
+        let newest = retention::numbered(&lane, name).last().map_or(0, |(number, _)| *number);
         for number in newest + 1.. {
-            let path = lane.join(format!("{}-{number}", plan.procedure));
+            let path = lane.join(format!("{name}-{number}"));
             match std::fs::create_dir(&path) {
                 Ok(()) => {
                     for inner in ["traces", "home", "cwd"] {
@@ -79,7 +86,19 @@ impl RunDirectory {
 
     /// The last line of the server's log that tells of a failed export.
     pub(crate) fn profiler_complaint(&self) -> Option<String> {
-        crate::server::log::profiler_complaint(&self.0.join("server.log"))
+        crate::server::log::profiler_complaint(LogPart::whole(&self.0.join("server.log")))
+    }
+
+    /// Makes room for another try of the same window: what the first one left stays beside it.
+    pub(crate) fn set_aside(&self) -> Result<(), RunError> {
+        for name in ["run.json", "server.log", "client.jsonl"] {
+            let from = self.0.join(name);
+            if from.exists() {
+                let to = self.0.join(format!("first-try.{name}"));
+                std::fs::rename(&from, &to).map_err(|error| RunError::directory(from, error))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<(), RunError> {

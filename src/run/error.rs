@@ -59,6 +59,16 @@ pub enum RunError {
         /// The end of its log.
         log: LogTail,
     },
+    /// The group's server was lost again and again.
+    #[error(
+        "not tried: the server that this procedure shares was lost {boots} times in a row ({reasons})\n  what to do: look at the run that lost it first; run this procedure alone, or with --own-boot"
+    )]
+    GroupLost {
+        /// Boots that were lost.
+        boots: usize,
+        /// Why, each.
+        reasons: String,
+    },
     /// A process that profiles by itself did not end.
     #[error(
         "it did not end within {waited} (deadlines: boot, request and stop together)\n{log}\n  what to do: look into the log; if the machine is slow, raise the deadlines"
@@ -221,6 +231,7 @@ impl RunError {
             Self::NotQuiet { .. } => "quiet",
             Self::Unhealthy { .. } => "health",
             Self::NotEnded { .. } => "end",
+            Self::GroupLost { .. } => "boots",
             Self::NoAssertion { .. } => "assertion",
             Self::NoTrace { .. } | Self::NoWorker { .. } => "traces",
             Self::BadTrace(_) => "reader",

@@ -12,7 +12,7 @@ use crate::lock::FileLock;
 use crate::plan::{Course, Plan};
 use crate::procedure::Span;
 use crate::server::interrupt::{Active, interrupted};
-use crate::server::{Instance, ServerError, Starter};
+use crate::server::{Instance, LogPart, ServerError, Starter};
 use crate::time::Nanos;
 use tracegate_standin::Fault;
 
@@ -37,18 +37,25 @@ pub fn execute(
         .enable_all()
         .build()
         .map_err(|error| RunError::directory(directory.path(), error))?;
-    directory.write_plan(plan)?;
-    let mut run = Run { plan, directory, tell, record: RunRecord::begun(), stop_due: false };
-    run.record.fault = fault;
-    run.save()?;
+    let mut run = Run::begin(plan, directory, fault, tell)?;
     let outcome = runtime.block_on(run.whole());
-    run.close_phase();
-    run.record.state = if outcome.is_ok() { RunState::Complete } else { RunState::Error };
-    let outcome = outcome.map_err(|error| error.with_leftovers(run.record.shutdown.as_ref()));
-    run.record.error = outcome.as_ref().err().map(ToString::to_string);
-    // On a full disk the record stays at `incomplete`; the cause is worth more than that.
-    let saved = directory.write_json_durably("run.json", &run.record);
-    outcome.and(saved).map(|()| run.record)
+    run.end(outcome)
+}
+
+/// Leaves an infrastructure error in a run directory for which no server was to be had.
+///
+/// # Errors
+/// Always that error.
+pub(crate) fn refuse(
+    plan: &Plan,
+    directory: &RunDirectory,
+    fault: Option<Fault>,
+    error: RunError,
+) -> Result<(), RunError> {
+    match Run::begin(plan, directory, fault, &|_, _| {}) {
+        Ok(run) => run.end(Err(error)).map(|_| ()),
+        Err(_) => Err(error),
+    }
 }
 
 pub(super) struct Run<'a> {
@@ -58,6 +65,37 @@ pub(super) struct Run<'a> {
     pub(super) record: RunRecord,
     /// The window is open, or may be, and `/stop_profile` was not sent yet.
     pub(super) stop_due: bool,
+    /// The file of the record.
+    pub(super) file: &'static str,
+}
+
+/// The record of a run.
+const RUN: &str = "run.json";
+
+impl<'a> Run<'a> {
+    pub(super) fn begin(
+        plan: &'a Plan,
+        directory: &'a RunDirectory,
+        fault: Option<Fault>,
+        tell: &'a dyn Fn(Phase, &str),
+    ) -> Result<Self, RunError> {
+        directory.write_plan(plan)?;
+        let mut run = Self { plan, directory, tell, record: RunRecord::begun(), stop_due: false, file: RUN };
+        run.record.fault = fault;
+        run.save()?;
+        Ok(run)
+    }
+
+    /// Closes the record, and says what came of the run.
+    pub(super) fn end(mut self, outcome: Result<(), RunError>) -> Result<RunRecord, RunError> {
+        self.close_phase();
+        self.record.state = if outcome.is_ok() { RunState::Complete } else { RunState::Error };
+        let outcome = outcome.map_err(|error| error.with_leftovers(self.record.shutdown.as_ref()));
+        self.record.error = outcome.as_ref().err().map(ToString::to_string);
+        // On a full disk the record stays at `incomplete`; the cause is worth more than that.
+        let saved = self.directory.write_json_durably(self.file, &self.record);
+        outcome.and(saved).map(|()| self.record)
+    }
 }
 
 impl Run<'_> {
@@ -95,7 +133,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn turn(&self) -> Result<Option<FileLock>, RunError> {
+    pub(super) async fn turn(&self) -> Result<Option<FileLock>, RunError> {
         let tell = self.tell;
         tokio::select! {
             turn = turn::take(self.plan.lane, |status| tell(Phase::Prepare, status)) => turn,
@@ -135,13 +173,14 @@ impl Run<'_> {
             directory: &self.directory.traces(),
             expected: &self.plan.expected,
             limit,
-            log,
+            log: LogPart::whole(log),
             writer_ended,
+            others: None,
         };
-        traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await
+        traces::wait(&wanted, &|status| tell(Phase::Trace, status)).await.map(|_| ())
     }
 
-    async fn boot(&mut self) -> Result<Instance, RunError> {
+    pub(super) async fn boot(&mut self) -> Result<Instance, RunError> {
         let starter = Starter {
             command: self.plan.server.clone(),
             run: self.directory.path().to_owned(),
@@ -170,14 +209,14 @@ impl Run<'_> {
         self.save()
     }
 
-    fn close_phase(&mut self) {
+    pub(super) fn close_phase(&mut self) {
         if let Some(last) = self.record.phases.last_mut() {
             last.end_ns.get_or_insert_with(Nanos::now);
         }
     }
 
     pub(super) fn save(&self) -> Result<(), RunError> {
-        self.directory.write_json("run.json", &self.record)
+        self.directory.write_json(self.file, &self.record)
     }
 }
 

@@ -85,6 +85,39 @@ pub struct WindowRecord {
     /// The answer to a stop that was sent after a failure inside the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_stop: Option<String>,
+    /// Files of earlier windows that appeared in this one. They were left in the boot directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_files: Vec<String>,
+}
+
+/// The boot that a window shares with others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SharedBoot {
+    /// The boot directory, beside the run directory. It has the whole log, and how the server ended.
+    pub directory: String,
+    /// Names the boot among all boots of all machines: the directory's name and when it began.
+    pub id: String,
+    /// Place of this window among those of the boot, from 1. The first one is cold: what happens once
+    /// happens in it.
+    pub window: u32,
+    /// How prompts of earlier windows were kept from being answered from the prefix cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheGuard>,
+    /// Why the server was replaced before this window, where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+}
+
+/// What keeps a window's prompts from being answered from the prefix cache of the window before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CacheGuard {
+    /// `POST /reset_prefix_cache` was accepted; servers have it in their development mode.
+    Reset,
+    /// Each request carried the window's own `cache_salt`.
+    Salt,
 }
 
 /// The contents of `run.json`.
@@ -104,6 +137,9 @@ pub struct RunRecord {
     /// Every boot with its port; more than one when a port was taken.
     #[serde(default)]
     pub boots: Vec<Attempt>,
+    /// The boot that the window shares with others; absent where it has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedBoot>,
     /// The calls that opened and closed the window.
     #[serde(default)]
     pub window: WindowRecord,
@@ -128,6 +164,7 @@ impl RunRecord {
             error: None,
             server: None,
             boots: Vec::new(),
+            shared: None,
             window: WindowRecord::default(),
             phases: Vec::new(),
             shutdown: None,

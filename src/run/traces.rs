@@ -1,16 +1,17 @@
 //! Waits until the window's trace files are all there and finished; `/stop_profile` answering proves neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use crate::plan::Expected;
 use crate::procedure::Span;
-use crate::server::log;
+use crate::server::{LogPart, log};
+use crate::time::Nanos;
 use crate::trace::complete::{Progress, progress};
 use crate::trace::file_name::FileName;
-use crate::trace::{Trace, inspect, trace_files};
+use crate::trace::{Trace, trace_files};
 use crate::wait::{Look, Unmet, Wait, until};
 
 /// Longest time between two looks.
@@ -29,20 +30,39 @@ pub(super) struct Awaited<'a> {
     pub(super) expected: &'a Expected,
     pub(super) limit: Span,
     /// The server's log, which tells what HTTP does not.
-    pub(super) log: &'a Path,
+    pub(super) log: LogPart<'a>,
     /// The server and all its children have ended: what is there is as whole as it will ever be.
     pub(super) writer_ended: bool,
+    /// What the directory holds of other windows; absent where one window has it for itself.
+    pub(super) others: Option<Others>,
+}
+
+/// Files of other windows in a directory that windows share.
+pub(super) struct Others {
+    /// Those that were there before the window was opened.
+    pub(super) before: BTreeSet<PathBuf>,
+    /// When it was opened, on the Unix clock: a trace that ended before is of an earlier window.
+    pub(super) opened: Nanos,
+}
+
+/// The files of a window.
+#[derive(Debug, Default)]
+pub(super) struct Attributed {
+    pub(super) own: Vec<PathBuf>,
+    /// Files of an earlier window that were written only now.
+    pub(super) late: BTreeSet<PathBuf>,
 }
 
 type Files = BTreeMap<PathBuf, Progress>;
 
 /// Returns when as many traces as expected are there, whole, and none of them grows any more.
-pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<(), RunError> {
+pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<Attributed, RunError> {
     let begun = Instant::now();
     let mut stretch = Stretch::begin(Files::new());
+    let mut late = BTreeSet::new();
     let mut first = true;
     let waited = until(Wait::of(wanted.limit.0, POLL), tell, async || {
-        let now = look(wanted.directory)?;
+        let now = look(wanted, &late)?;
         if now != stretch.files {
             stretch = Stretch::begin(now);
         }
@@ -54,16 +74,18 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<()
             // Once per stretch of quiet: the proof costs a whole pass.
             None if wanted.writer_ended || stretch.quiet() >= STABLE => {
                 stretch.read = true;
-                match unfinished(&stretch.files, |name| !name.frontend) {
-                    None => return Ok(Look::Done(())),
-                    Some(status) => status,
+                match examine(&stretch.files, wanted, Of::Workers) {
+                    Examined::Whole => return Ok(Look::Done(())),
+                    Examined::Unfinished(status) => status,
+                    Examined::Late(file) => put_aside(&mut late, file),
                 }
             }
             // And once at the start, because most servers answer when they have written; then everything must be whole.
             None if std::mem::take(&mut first) && ends_itself(&stretch.files) => {
-                match unfinished(&stretch.files, |_| true) {
-                    None => return Ok(Look::Done(())),
-                    Some(status) => status,
+                match examine(&stretch.files, wanted, Of::All) {
+                    Examined::Whole => return Ok(Look::Done(())),
+                    Examined::Unfinished(status) => status,
+                    Examined::Late(file) => put_aside(&mut late, file),
                 }
             }
             None => "files still grow".to_owned(),
@@ -71,15 +93,37 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<()
         let hopeless = (all_there && stretch.quiet() >= STALLED)
             || (stretch.quiet() >= FAILED && log::profiler_complaint(wanted.log).is_some());
         if hopeless {
-            return settle(&stretch.files, wanted, status, begun.elapsed()).map(Look::Done);
+            return settle(&stretch.files, wanted, with_late(status, &late), begun.elapsed()).map(Look::Done);
         }
         Ok(Look::NotYet(status))
     });
     match waited.await {
-        Ok(()) => Ok(()),
-        Err(Unmet::Failed(error)) => Err(error),
-        Err(Unmet::Overdue(status)) => settle(&look(wanted.directory)?, wanted, status, begun.elapsed()),
+        Ok(()) => {}
+        Err(Unmet::Failed(error)) => return Err(error),
+        Err(Unmet::Overdue(status)) => {
+            settle(&look(wanted, &late)?, wanted, with_late(status, &late), begun.elapsed())?;
+        }
     }
+    Ok(Attributed { own: look(wanted, &late)?.into_keys().collect(), late })
+}
+
+fn with_late(status: String, late: &BTreeSet<PathBuf>) -> String {
+    let names: Vec<String> = late.iter().map(|path| short(path)).collect();
+    match names.as_slice() {
+        [] => status,
+        names => format!("{status}; left out, because they are of an earlier window: {}", names.join(", ")),
+    }
+}
+
+/// A file of an earlier window is not looked at again.
+fn put_aside(late: &mut BTreeSet<PathBuf>, file: PathBuf) -> String {
+    let status = format!("{} is of an earlier window", short(&file));
+    late.insert(file);
+    status
+}
+
+fn short(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A time during which no file appeared or grew.
@@ -116,25 +160,52 @@ fn settle(now: &Files, wanted: &Awaited<'_>, status: String, waited: Duration) -
         waited: Span(Duration::from_millis(waited.as_millis() as u64).min(wanted.limit.0)),
         status,
         complaint: log::profiler_complaint(wanted.log),
-        log: log::tail(wanted.log),
+        log: log::tail(wanted.log.path),
     })
 }
 
-fn look(directory: &Path) -> Result<Files, RunError> {
-    let files = trace_files(directory).map_err(|error| RunError::directory(directory, error))?;
+fn look(wanted: &Awaited<'_>, late: &BTreeSet<PathBuf>) -> Result<Files, RunError> {
+    let directory = wanted.directory;
+    let mut files = trace_files(directory).map_err(|error| RunError::directory(directory, error))?;
+    let before = wanted.others.as_ref().map(|others| &others.before);
+    files.retain(|path| !late.contains(path) && before.is_none_or(|before| !before.contains(path)));
     // A file that vanishes between listing and opening was an intermediate one.
     Ok(files.into_iter().filter_map(|path| Some((path.clone(), progress(&path).ok()?))).collect())
 }
 
-/// The first of the wanted traces that is no whole gzip stream of whole JSON. Damage inside a whole file is
-/// the checks' business.
-fn unfinished(files: &Files, wanted: impl Fn(&FileName) -> bool) -> Option<String> {
-    files.keys().filter(|path| wanted(&name(path))).find_map(|path| {
-        let traces = inspect(std::slice::from_ref(path)).ok()?;
-        let problem = traces.iter().find_map(Trace::fatal)?;
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        Some(format!("{file}: {} at byte {}", problem.code.code(), problem.offset))
-    })
+/// Which files must be whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Workers,
+    All,
+}
+
+/// What a whole pass over the files shows.
+enum Examined {
+    Whole,
+    Unfinished(String),
+    Late(PathBuf),
+}
+
+/// Finds the first of those traces that is no whole gzip stream of whole JSON (damage inside a whole file is the
+/// checks' business), and files of earlier windows.
+fn examine(files: &Files, wanted: &Awaited<'_>, whole: Of) -> Examined {
+    let opened = wanted.others.as_ref().map(|others| others.opened);
+    for path in files.keys() {
+        let counts = whole == Of::All || !name(path).frontend;
+        if opened.is_none() && !counts {
+            continue;
+        }
+        let trace = Trace::read(path);
+        if let Some(problem) = trace.fatal().filter(|_| counts) {
+            let (file, code) = (short(path), problem.code.code());
+            return Examined::Unfinished(format!("{file}: {code} at byte {}", problem.offset));
+        }
+        if trace.ended.zip(opened).is_some_and(|(ended, opened)| ended < opened) {
+            return Examined::Late(path.clone());
+        }
+    }
+    Examined::Whole
 }
 
 fn missing(files: &Files, expected: &Expected) -> Option<String> {
@@ -188,8 +259,14 @@ mod tests {
         .unwrap();
         let log = path("server.log");
         let limit = Span(Duration::from_secs(5));
-        let wanted =
-            Awaited { directory: directory.path(), expected: &expected, limit, log: &log, writer_ended };
+        let wanted = Awaited {
+            directory: directory.path(),
+            expected: &expected,
+            limit,
+            log: LogPart::whole(&log),
+            writer_ended,
+            others: None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let begun = Instant::now();
         std::thread::scope(|scope| {

@@ -80,7 +80,7 @@ impl Run<'_> {
 
     /// Waits until the server runs nothing: a stop with requests in flight crashes workers
     /// (catalogue row 13).
-    async fn quiet(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
+    pub(super) async fn quiet(&mut self, instance: &mut Instance, client: &Client) -> Result<(), RunError> {
         self.enter(Phase::Quiet)?;
         let (limit, tell) = (self.plan.deadlines.quiet, self.tell);
         let quiet = until(

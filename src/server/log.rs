@@ -52,9 +52,39 @@ pub(super) fn last_error(path: &Path) -> Option<String> {
     Some(crate::text::inert(text.lines().rev().find(tells)?, 400))
 }
 
+/// A log from some byte on: what a window of a shared boot may be told by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogPart<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) from: u64,
+}
+
+impl<'a> LogPart<'a> {
+    pub(crate) fn whole(path: &'a Path) -> Self {
+        Self { path, from: 0 }
+    }
+
+    /// The bytes of the part; none where the log cannot be read.
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        let read = || {
+            let mut file = fs::File::open(self.path)?;
+            file.seek(SeekFrom::Start(self.from))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            std::io::Result::Ok(bytes)
+        };
+        read().unwrap_or_default()
+    }
+}
+
+/// Bytes that a log has by now.
+pub(crate) fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
 /// Lines by which servers tell that no usable trace will come; HTTP 200 does not (vLLM catches what
 /// the profiler raises and logs it). The last such line is returned.
-pub(crate) fn profiler_complaint(path: &Path) -> Option<String> {
+pub(crate) fn profiler_complaint(log: LogPart<'_>) -> Option<String> {
     const SAID: [&str; 8] = [
         "Failed to start profiler",
         "Failed to stop profiler",
@@ -65,7 +95,7 @@ pub(crate) fn profiler_complaint(path: &Path) -> Option<String> {
         "synProfilerGetTrace failed",
         "Disk quota exceeded",
     ];
-    let bytes = fs::read(path).ok()?;
+    let bytes = log.bytes();
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().rev().find(|line| SAID.iter().any(|said| line.contains(said)))?;
     Some(crate::text::inert(line.trim(), 300))
@@ -86,11 +116,13 @@ mod tests {
         assert_eq!(tail.lines[39], "line 99 \u{fffd}[31mred");
         assert!(contains(&path, "line 7 "));
         assert!(!contains(&path, "line 100"));
-        assert_eq!(profiler_complaint(&path), None);
+        assert_eq!(profiler_complaint(LogPart::whole(&path)), None);
         fs::write(&path, "a\nERROR Failed to stop profiler: [Errno 28] \x07No space\nb\n").unwrap();
         assert_eq!(
-            profiler_complaint(&path).as_deref(),
+            profiler_complaint(LogPart::whole(&path)).as_deref(),
             Some("ERROR Failed to stop profiler: [Errno 28] \u{fffd}No space")
         );
+        // What an earlier window complained of is not said of this one.
+        assert_eq!(profiler_complaint(LogPart { path: &path, from: length(&path) - 2 }), None);
     }
 }

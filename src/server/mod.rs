@@ -24,6 +24,7 @@ pub(crate) use environment::passed_on;
 pub use error::{LogTail, ServerError};
 pub(crate) use instance::Instance;
 pub use instance::Shutdown;
+pub(crate) use log::LogPart;
 pub use starter::Attempt;
 pub(crate) use starter::Starter;
 pub(crate) use starter::launch;

@@ -95,6 +95,9 @@ pub struct Trace {
     pub problems: Vec<Problem>,
     /// Nanoseconds from the epoch to the first step, where the file has a base time.
     pub epoch_ns: Option<i64>,
+    /// When the recording ended, on the Unix clock: the end of the profiler's own slice or of the last step.
+    #[serde(skip)]
+    pub(crate) ended: Option<Nanos>,
     /// pid and tid of the worker's thread, for a second pass; not known where no frame or annotation
     /// tells the steps.
     #[serde(skip)]
@@ -185,6 +188,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         );
     }
     let first = raw_steps.iter().map(|step| step.start).min();
+    let last = raw_steps.iter().map(|step| step.start + step.duration).max();
+    let last = window.map(|(_, end)| end).max(last);
     let steps = arrange(raw_steps);
     let role = if from_name.frontend || looks_like_frontend(&collector, &steps) {
         TraceRole::Frontend
@@ -225,6 +230,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         recompiles,
         problems: collector.into_problems(),
         epoch_ns: first.and_then(|first| epoch(metadata.base_time_ns, first)),
+        ended: last.and_then(|last| epoch(metadata.base_time_ns, last)).map(Nanos::from_ns),
         lane,
         origin: first,
         refreshes,

@@ -198,7 +198,7 @@ impl Posted {
     async fn stream(&self, answer: &mut Answer) -> Result<(), ClientError> {
         const ROUTE: &str = "/v1/completions";
         let deadline = Deadline { limit: self.limit, key: "request", hint: "" };
-        let request = self.client.post(ROUTE).header("x-request-id", &self.id).json(&self.body);
+        let request = self.client.completion(self.body.clone()).header("x-request-id", &self.id);
         let mut response = self.client.send(ROUTE, request, deadline).await?;
         let broken = |reason: String| ClientError::NoAnswer { what: format!("POST {ROUTE}"), reason };
         // Chunks are stamped when they arrive and read when all have: with hundreds of streams on one
