@@ -220,7 +220,7 @@ impl Job {
         self.play(&planned, |directory| execute(&planned.plan, directory, self.fault, tell).map(|_| ()))
     }
 
-    /// The same on the server of a session, where the plan may share one.
+    /// The same on the server of a session, where the plan may share one and the window is not `alone` on it.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -228,9 +228,11 @@ impl Job {
         &self,
         session: &mut Session,
         planned: &Planned,
+        alone: bool,
         tell: &dyn Fn(Phase, &str),
     ) -> Result<Finished, Box<Unfinished>> {
-        self.play(planned, |directory| session.run(&planned.plan, directory, self.fault, tell))
+        let run = if alone { Session::run_alone } else { Session::run };
+        self.play(planned, |directory| run(session, &planned.plan, directory, self.fault, tell))
     }
 
     fn play(

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything passed.
     Pass,
-    /// There are too few nights to judge timings.
+    /// Not enough history, or undecided: too few nights, or a procedure without a record.
     Insufficient,
     /// A timing is worse than the nights before.
     Regressed,

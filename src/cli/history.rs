@@ -18,18 +18,18 @@ use crate::report::nights;
 pub(super) struct HistoryVerb {
     #[command(subcommand)]
     verb: Verb,
-    /// The history: JSON lines, appended only
+    /// The history file: JSON lines, only ever appended to
     #[arg(long, global = true, value_name = "FILE", default_value = "tracegate-history.jsonl")]
     history: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Append one line for each procedure of the given runs; runs of one procedure are repetitions
+    /// Append one line for each procedure and date of the given runs; those that share both are repetitions
     Record(Record),
     /// Judge the newest night: exit code 1 a check failed, 4 a timing regressed, 5 not enough history or undecided
     Verdict(Verdict),
-    /// Accept a change: begin an epoch, after which earlier nights are no baseline
+    /// Accept a change: begin an epoch, for which earlier nights are no baseline
     Rebaseline(Rebaseline),
     /// Print the nights
     Show(Show),

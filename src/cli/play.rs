@@ -118,8 +118,10 @@ impl Playing {
         }
         for boot in 0..self.windows.boots {
             for _ in 0..self.windows.of_boot(boot) {
+                // A window that shares nothing keeps its server's files in its run directory.
+                let alone = members.len() == 1 && self.windows.of_boot(boot) == 1;
                 for (job, planned) in members {
-                    self.window(job, planned, group);
+                    self.window(job, planned, group, alone);
                     if crate::server::interrupt::heard().is_some() {
                         return;
                     }
@@ -130,14 +132,15 @@ impl Playing {
         }
     }
 
-    fn window(&mut self, job: &Job, planned: &Planned, group: &BootGroup) {
+    fn window(&mut self, job: &Job, planned: &Planned, group: &BootGroup, alone: bool) {
         if self.is_text() {
             let name = &job.procedure.name;
             crate::output::line(format_args!("{name}: {} (lane {})", job.procedure.title, job.lane));
         }
         let place = (self.wanted > 1).then(|| format!("window {} of {}", self.runs.len() + 1, self.wanted));
         let progress = Progress::of(place);
-        let finished = job.run_in(&mut self.session, planned, &|phase, status| progress.tell(phase, status));
+        let tell = |phase, status: &str| progress.tell(phase, status);
+        let finished = job.run_in(&mut self.session, planned, alone, &tell);
         progress.end();
         match finished {
             Ok(finished) => self.finished(job, &group.id, finished),

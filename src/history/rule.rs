@@ -105,7 +105,6 @@ struct Walk<'a> {
     /// Indices of the values that may be part of a baseline.
     usable: Vec<usize>,
     confirmed: Option<Confirmed>,
-    improved_since: Option<usize>,
 }
 
 /// Judges every night of a family of metrics: `result[metric][night]`, absent where the metric is.
@@ -171,15 +170,7 @@ fn needed(family: usize) -> usize {
 
 impl<'a> Walk<'a> {
     fn new(direction: Direction, all: &'a [Option<f64>]) -> Self {
-        Self {
-            all,
-            direction,
-            nights: Vec::new(),
-            values: Vec::new(),
-            usable: Vec::new(),
-            confirmed: None,
-            improved_since: None,
-        }
+        Self { all, direction, nights: Vec::new(), values: Vec::new(), usable: Vec::new(), confirmed: None }
     }
 
     /// Index of tonight's value, which is the number of nights in front of it.
@@ -253,13 +244,8 @@ impl<'a> Walk<'a> {
             self.confirmed = None;
         }
         metric.state = self.state(metric);
-        let improved_since = self.improved_since.take();
-        let since = match metric.state {
-            Trend::Regressed => Some(self.first_changed(metric)),
-            // Further nights of one improvement have one date.
-            Trend::Improved => improved_since.or_else(|| Some(self.first_changed(metric))),
-            _ => None,
-        };
+        let changed = matches!(metric.state, Trend::Regressed | Trend::Improved);
+        let since = changed.then(|| self.first_changed(metric));
         metric.since = since.map(|index| self.nights[index]);
         match (metric.state, since) {
             (Trend::Regressed, Some(since)) => {
@@ -272,10 +258,7 @@ impl<'a> Walk<'a> {
                     since,
                 });
             }
-            _ => {
-                self.improved_since = since;
-                self.usable.push(self.tonight());
-            }
+            _ => self.usable.push(self.tonight()),
         }
     }
 

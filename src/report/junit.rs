@@ -74,12 +74,16 @@ impl Case {
     fn text(&self) -> String {
         let shown = |text: &str| markup(&crate::text::inert(text, MESSAGE));
         let mut text = format!(
-            "    <testcase name=\"{}\" classname=\"{}\" timestamp=\"{}\" time=\"{}\">\n",
+            "    <testcase name=\"{}\" classname=\"{}\" timestamp=\"{}\" time=\"{}\"",
             shown(&self.name),
             shown(&self.class),
             timestamp(self.begun),
             seconds(self.took)
         );
+        if self.ended == Ended::Passed && self.properties.is_empty() {
+            return text + "/>\n";
+        }
+        text += ">\n";
         if !self.properties.is_empty() {
             text += "      <properties>\n";
             for (name, value) in &self.properties {

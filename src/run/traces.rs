@@ -74,18 +74,18 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<At
             // Once per stretch of quiet: the proof costs a whole pass.
             None if wanted.writer_ended || stretch.quiet() >= STABLE => {
                 stretch.read = true;
-                match examine(&stretch.files, wanted, Of::Workers) {
+                match examine(&stretch.files, wanted, false) {
                     Examined::Whole => return Ok(Look::Done(())),
                     Examined::Unfinished(status) => status,
-                    Examined::Late(file) => put_aside(&mut late, file),
+                    Examined::Late(file) => leave_out(file, &mut late),
                 }
             }
             // And once at the start, because most servers answer when they have written; then everything must be whole.
             None if std::mem::take(&mut first) && ends_itself(&stretch.files) => {
-                match examine(&stretch.files, wanted, Of::All) {
+                match examine(&stretch.files, wanted, true) {
                     Examined::Whole => return Ok(Look::Done(())),
                     Examined::Unfinished(status) => status,
-                    Examined::Late(file) => put_aside(&mut late, file),
+                    Examined::Late(file) => leave_out(file, &mut late),
                 }
             }
             None => "files still grow".to_owned(),
@@ -115,8 +115,7 @@ fn with_late(status: String, late: &BTreeSet<PathBuf>) -> String {
     }
 }
 
-/// A file of an earlier window is not looked at again.
-fn put_aside(late: &mut BTreeSet<PathBuf>, file: PathBuf) -> String {
+fn leave_out(file: PathBuf, late: &mut BTreeSet<PathBuf>) -> String {
     let status = format!("{} is of an earlier window", short(&file));
     late.insert(file);
     status
@@ -173,13 +172,6 @@ fn look(wanted: &Awaited<'_>, late: &BTreeSet<PathBuf>) -> Result<Files, RunErro
     Ok(files.into_iter().filter_map(|path| Some((path.clone(), progress(&path).ok()?))).collect())
 }
 
-/// Which files must be whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    Workers,
-    All,
-}
-
 /// What a whole pass over the files shows.
 enum Examined {
     Whole,
@@ -187,17 +179,13 @@ enum Examined {
     Late(PathBuf),
 }
 
-/// Finds the first of those traces that is no whole gzip stream of whole JSON (damage inside a whole file is the
+/// Finds the first trace, of a worker or of anybody, that is no whole gzip stream of whole JSON (damage inside a whole file is the
 /// checks' business), and files of earlier windows.
-fn examine(files: &Files, wanted: &Awaited<'_>, whole: Of) -> Examined {
+fn examine(files: &Files, wanted: &Awaited<'_>, frontends: bool) -> Examined {
     let opened = wanted.others.as_ref().map(|others| others.opened);
-    for path in files.keys() {
-        let counts = whole == Of::All || !name(path).frontend;
-        if opened.is_none() && !counts {
-            continue;
-        }
+    for path in files.keys().filter(|path| opened.is_some() || frontends || !name(path).frontend) {
         let trace = Trace::read(path);
-        if let Some(problem) = trace.fatal().filter(|_| counts) {
+        if let Some(problem) = trace.fatal().filter(|_| frontends || !name(path).frontend) {
             let (file, code) = (short(path), problem.code.code());
             return Examined::Unfinished(format!("{file}: {code} at byte {}", problem.offset));
         }

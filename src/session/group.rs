@@ -61,6 +61,26 @@ impl Session {
         &self.replaced
     }
 
+    /// Plays a plan on a boot of its own, in its run directory.
+    ///
+    /// # Errors
+    /// An infrastructure error; it is in the run directory, too.
+    pub(crate) fn run_alone(
+        &mut self,
+        plan: &Plan,
+        directory: &RunDirectory,
+        fault: Option<Fault>,
+        tell: Tell<'_>,
+    ) -> Result<(), RunError> {
+        // Two servers would measure each other, and there is one turn on a device.
+        self.end_boot(None);
+        let ran = execute(plan, directory, fault, tell);
+        if let Ok(record) = directory.record() {
+            self.cost.own(&record);
+        }
+        ran.map(|_| ())
+    }
+
     /// Plays a plan: on the server at hand where that is its own, otherwise on a new one.
     ///
     /// # Errors
@@ -73,13 +93,7 @@ impl Session {
         tell: Tell<'_>,
     ) -> Result<(), RunError> {
         if plan.needs_own_boot().is_some() {
-            // Two servers would measure each other, and there is one turn on a device.
-            self.end_boot(None);
-            let ran = execute(plan, directory, fault, tell);
-            if let Ok(record) = directory.record() {
-                self.cost.own(&record);
-            }
-            return ran.map(|_| ());
+            return self.run_alone(plan, directory, fault, tell);
         }
         let server = plan.server_id();
         if self.boot.as_ref().is_some_and(|(other, _)| other.server_id() != server) {

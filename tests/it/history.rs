@@ -207,6 +207,14 @@ fn an_accepted_change_begins_an_epoch() {
     assert_eq!(before["series"][0]["metrics"][1]["dated"], json!([]));
     assert_eq!(dated(&shown), json!([]), "what was accepted is the epoch's date");
     assert_eq!(shown["series"][0]["epochs"][0]["from"], "2026-10-20");
+    let early = write(directory.path(), nights(23));
+    assert_eq!(history(&early, &["rebaseline", "--reason", "moved", "--from", "2026-10-03"]).code, 0);
+    let second = history(&early, &["show", "--format", "json"]);
+    let second: Value = serde_json::from_str(&second.out).unwrap();
+    assert_eq!(dated(&second), json!(["2026-10-20"]), "a date of the second epoch");
+    let file = write(directory.path(), nights(23));
+    let accepted = ["rebaseline", "--reason", "new scheduler", "--from", "2026-10-20", "--lane", "gaudi"];
+    assert_eq!(history(&file, &accepted).code, 0);
     let points = shown["series"][0]["metrics"][0]["points"].as_array().unwrap();
     assert_eq!(
         (points.len(), &points[1]["epoch"], &points[1]["night"]),
@@ -342,6 +350,18 @@ fn a_night_that_cannot_be_judged_is_exit_code_5() {
     assert_eq!(history(&write(directory.path(), quiet), &["verdict"]).code, 0);
 }
 
+/// A version that came with a failed night is a suspect of the change that the next good night shows.
+#[test]
+fn what_changed_is_read_from_the_last_night_with_a_timing() {
+    let directory = tempfile::tempdir().unwrap();
+    let failed = json!({"verdict": "fail", "structural": {"passed": false, "checks": {"order": "FAIL"}, "failures": ["order: x"]}});
+    let mut all: Vec<Value> = nights(23).collect();
+    all[19] = night(20, 1120.0, &failed);
+    let said = history(&write(directory.path(), all), &["verdict"]);
+    assert!(said.out.contains("on 2026-10-21\n"), "{}", said.out);
+    assert!(said.out.contains("changed that night: vllm 0.31.0 -> 0.32.0"), "{}", said.out);
+}
+
 /// A series that cannot be judged stays exit code 5 where another one is suspect.
 #[test]
 fn a_suspect_series_hides_no_undecided_one() {
@@ -351,6 +371,15 @@ fn a_suspect_series_hides_no_undecided_one() {
         write(directory.path(), nights(18).chain([night(19, 1300.0, &json!({})), night(19, 1000.0, &other)]));
     let said = history(&file, &["verdict"]);
     assert!(said.out.contains("verdict: suspect"), "{}", said.out);
+    assert_eq!(said.code, 5, "{}", said.out);
+    let ran_before = night(18, 1000.0, &other);
+    let file = write(directory.path(), nights(18).chain([night(19, 1300.0, &json!({})), ran_before]));
+    let said = history(&file, &["verdict"]);
+    assert!(
+        said.out.contains("verdict: suspect") && said.out.contains("absent      gaudi/q"),
+        "{}",
+        said.out
+    );
     assert_eq!(said.code, 5, "{}", said.out);
 }
 
@@ -392,6 +421,18 @@ fn a_procedure_that_did_not_run_is_named_with_its_last_night() {
     let file = write(directory.path(), two(11).into_iter().chain([night(20, 1000.0, &failed)]));
     assert_eq!(history(&file, &["verdict"]).code, 1);
     let file = write(directory.path(), two(11));
+    let driver = ["rebaseline", "--lane", "gaudi", "--from", "2026-10-12", "--reason", "another driver"];
+    assert_eq!(history(&file, &driver).code, 0);
+    let said = history(&file, &["verdict"]);
+    assert!(
+        said.out.contains("absent      gaudi/q"),
+        "an epoch of the whole lane retires nothing: {}",
+        said.out
+    );
+    let later = ["rebaseline", "--procedure", "q", "--from", "2026-10-20", "--reason", "from tomorrow on"];
+    assert_eq!(history(&file, &later).code, 0);
+    assert!(history(&file, &["verdict"]).out.contains("absent      gaudi/q"), "it begins after tonight");
+    let file = write(directory.path(), two(11));
     let given_up =
         ["rebaseline", "--procedure", "q", "--from", "2026-10-12", "--reason", "gone from the manual"];
     assert_eq!(history(&file, &given_up).code, 0);
@@ -410,6 +451,9 @@ fn a_machine_class_that_was_read_off_the_machine_is_no_promise() {
     let nights = (1..=9).map(|number| night(number, 1000.0, &landed(number)));
     let said = history(&write(directory.path(), nights), &["verdict"]);
     assert_eq!((said.code, said.out.contains("absent")), (5, false), "too few nights only: {}", said.out);
+    let nights = (1..=9).map(|number| night(number, 1000.0, &landed(number)));
+    let said = history(&write(directory.path(), nights), &["verdict", "--night", "2026-10-10"]);
+    assert!(said.out.contains("gaudi/p on second x2: no record tonight"), "it ran nowhere: {}", said.out);
     let class = |number: usize| ["one", "other"][number % 2];
     let named = |number: usize| json!({"machine_class": class(number)});
     let nights = (1..=9).map(|number| night(number, 1000.0, &named(number)));

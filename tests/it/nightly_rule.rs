@@ -78,6 +78,10 @@ fn a_regression_stays_until_the_nights_return() {
     assert_eq!(last(&values).0, Trend::Ok, "back where it was");
     values.extend([110.0, 111.0, 110.5]);
     assert_eq!(last(&values), (Trend::Regressed, Some(58)), "the bad nights never were a baseline");
+    // Not even those that were ok until the third one confirmed the change.
+    let back = [&quiet()[..12], &[109.0, 108.5, 109.5], &[100.0, 100.5, 99.5]].concat();
+    let judged = newest(&[(Direction::Lower, &some(&back))]).remove(0).unwrap();
+    assert_eq!((judged.state, judged.nights), (Trend::Ok, 12 + 3));
 }
 
 #[test]
@@ -146,6 +150,11 @@ fn metrics_are_judged_over_their_own_nights() {
     let beside = newest(&[(Direction::Lower, &whole), (Direction::Lower, &once)]);
     assert_eq!(beside[0], alone[0], "one night of another metric changes nothing");
     assert_eq!(beside[1], None);
+    let mut new = vec![None; whole.len()];
+    new[12..].iter_mut().for_each(|place| *place = Some(5.0));
+    let beside = newest(&[(Direction::Lower, &whole), (Direction::Lower, &new)]);
+    assert_eq!(beside[0], alone[0], "what has too few nights is not tested, and costs the family nothing");
+    assert_eq!(beside[1].as_ref().unwrap().state, Trend::Insufficient);
     let mut gaps = vec![None; 2 * whole.len()];
     gaps.iter_mut().step_by(2).zip(&whole).for_each(|(place, value)| *place = *value);
     let every_other = assess(&[(Direction::Lower, &gaps)]).remove(0);

@@ -41,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wait",
         ],
     ),
+    ("session", &["plan", "run", "server", STANDIN, "text"]),
     ("observe", &["client", "plan", "procedure", "run", "time", "trace"]),
     ("snapshot", &["lane", "observe", "plan", "run", "text", "trace"]),
     ("judge", &["client", "observe", "panic", "plan", "procedure", "run", "snapshot", "time", "trace"]),
@@ -52,7 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "text", "time", "trace",
         ],
     ),
-    ("job", &["judge", "lane", "plan", "procedure", "report", "run", STANDIN]),
+    ("job", &["judge", "lane", "plan", "procedure", "report", "run", STANDIN, "session"]),
     (
         "cli",
         &[
@@ -67,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "report",
             "run",
             "server",
+            "session",
             "snapshot",
             STANDIN,
             "text",
