@@ -207,6 +207,10 @@ mod tests {
                 false,
             ),
             (
+                "[W1124 10:00:00.1 socket.cpp:767] [c10d] The server socket has failed to bind to [::]:29500 (errno: 98 - Address already in use).\nINFO loading",
+                false,
+            ),
+            (
                 "ERROR loading shard\nOSError: [Errno 98] Address already in use\n/usr/lib/python3.12/multiprocessing/resource_tracker.py:254: UserWarning: leaked objects\n  warnings.warn('x')",
                 true,
             ),
