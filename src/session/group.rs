@@ -28,7 +28,8 @@ pub(crate) struct Session {
     leftovers: Vec<String>,
     /// Windows that a server was replaced for, and why.
     replaced: Vec<String>,
-    _active: Active,
+    #[expect(dead_code, reason = "signals are heard while it lives")]
+    active: Active,
 }
 
 impl Session {
@@ -40,7 +41,7 @@ impl Session {
         crate::server::prepare_process();
         // One thread: a panic in it ends this session's server and no other's.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let _active = Active::begin();
+        let active = Active::begin();
         Ok(Self {
             runtime,
             boot: None,
@@ -48,7 +49,7 @@ impl Session {
             cost: Cost::default(),
             leftovers: Vec::new(),
             replaced: Vec::new(),
-            _active,
+            active,
         })
     }
 

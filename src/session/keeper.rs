@@ -69,8 +69,9 @@ pub(crate) fn main() -> Option<ExitCode> {
         // Whoever started it waits for this line.
         writeln!(std::io::stdout(), "ready")?;
         std::io::stdout().flush()?;
-        Ok(Keeper { session: Session::new()?, listener, waiting: Vec::new(), served: String::new() }
-            .keep(&place))
+        let session = Session::new()?;
+        Keeper { session, listener, waiting: Vec::new(), served: String::new() }.keep(&place);
+        Ok(())
     });
     Some(if kept.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
