@@ -241,7 +241,7 @@ pub(crate) fn medians(decided: &Decided) -> BTreeMap<String, f64> {
             keep(format!("gap.{pair}.p50"), gap.p50_ns.as_ns() as f64);
         }
         let mut durations: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
-        for step in &trace.steps {
+        for step in trace.steps.iter().filter(|step| !step.partial) {
             durations.entry(step.kind.name()).or_default().push(step.duration_ns);
         }
         for (kind, mut durations) in durations.into_iter().filter(|(kind, _)| *kind != "idle") {

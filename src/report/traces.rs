@@ -84,7 +84,8 @@ fn description(trace: &Trace) -> Vec<String> {
         parts.push(format!("vLLM {}", inert(version, 40)));
     }
     parts.push(format!("{} events", trace.events));
-    parts.push(format!("evidence {}", trace.evidence.name()));
+    let nesting = trace.nesting.map_or_else(String::new, |nesting| format!(" ({})", nesting.words()));
+    parts.push(format!("evidence {}{nesting}", trace.evidence.name()));
     parts
 }
 
@@ -97,6 +98,7 @@ pub(super) fn totals(trace: &Trace) -> String {
         ("mixed", totals.mixed),
         ("idle", totals.idle),
         ("unclassified", totals.unclassified),
+        ("partial", totals.partial),
     ]
     .into_iter()
     .filter(|(name, count)| *count > 0 || matches!(*name, "prompt" | "decode" | "idle"))
@@ -127,7 +129,7 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Grid {
         let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
         grid.row([
             step.index.to_string(),
-            step.kind.to_string(),
+            format!("{}{}", step.kind, if step.partial { " (partial)" } else { "" }),
             batch(step.context_requests, step.context_tokens),
             batch(step.generation_requests, step.generation_tokens),
             step.bucket.map_or_else(String::new, |bucket| bucket.to_string()),

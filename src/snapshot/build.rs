@@ -216,7 +216,7 @@ fn ratios(trace: &Trace) -> BTreeMap<String, Ratio> {
         let mut durations: Vec<i64> = trace
             .steps
             .iter()
-            .filter(|step| step.kind == pair.from)
+            .filter(|step| step.kind == pair.from && !step.partial)
             .map(|step| step.duration_ns.as_ns())
             .collect();
         durations.sort_unstable();

@@ -3,6 +3,7 @@
 use super::annotation::Annotation;
 use super::defect::{DefectKind, Defects, Problem};
 use super::device::is_engine;
+use super::forward_name::{Forward, Real};
 use super::marks::{Counters, Marks, Timed, Values};
 use super::names::{NameId, Names, Role};
 use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
@@ -56,12 +57,14 @@ pub(crate) struct Metadata {
 
 /// A complete slice, however it was written.
 #[derive(Clone, Copy)]
-struct Slice {
+struct Slice<'e> {
     name: NameId,
     category: usize,
     start: Nanos,
     duration: Nanos,
     place: Place,
+    /// Empty where begin and end were events of their own.
+    args: &'e [u8],
 }
 
 impl Collector {
@@ -108,8 +111,8 @@ impl Collector {
         self.defects.record(kind, 1, offset, self.events, || super::defect::excerpt(detail));
     }
 
-    fn slice(&mut self, slice: Slice, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
-        let Slice { name, category, start, duration, place } = slice;
+    fn slice(&mut self, slice: Slice<'_>, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
+        let Slice { name, category, start, duration, place, .. } = slice;
         // Beyond 64 bits of nanoseconds a time is cut to the last one there is, and said to be.
         if start.as_ns().checked_add(duration.as_ns()).is_none() {
             let detail = format!("{start} and {duration} together are beyond 64 bits of nanoseconds");
@@ -123,8 +126,8 @@ impl Collector {
     }
 
     /// A slice whose name means something, if it stands in the category of those.
-    fn meant(&mut self, role: Role, slice: Slice, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
-        let Slice { name, category, start, duration, .. } = slice;
+    fn meant(&mut self, role: Role, slice: Slice<'_>, lane: impl FnOnce(&Self) -> Option<LaneKey>) {
+        let Slice { name, category, start, duration, args, .. } = slice;
         let category = self.categories.0[category].0.as_str();
         match role {
             // On a GPU the same name appears again as `gpu_user_annotation`: one of them counts.
@@ -138,7 +141,7 @@ impl Collector {
                     // Annotations outweigh frames, of which a file has thousands a step.
                     self.marks.frames = Vec::new();
                 }
-                self.steps.push(RawStep { batch: annotation.into(), start, duration });
+                self.steps.push(RawStep::whole(annotation.into(), &Timed { what: (), start, duration }));
             }
             Role::Refresh if category == "python_function" => {
                 self.refreshes.push((start, start + duration));
@@ -147,10 +150,18 @@ impl Collector {
             Role::Compile => self.compiles.push((start, name)),
             // The plugin's slices have no category; an operator may have the same name.
             Role::Phase(what) if category.is_empty() => {
+                self.marks.says_prompt |= self.names.text(name) == "prompt";
                 self.marks.phases.push(Timed { what, start, duration });
             }
+            Role::Preparation if category.is_empty() => {
+                self.marks.preparations.push(Timed { what: (), start, duration });
+            }
             Role::Forward(what) if category.is_empty() => {
+                let what = Forward { real: Real::parse(args), ..what };
                 self.marks.forwards.push(Timed { what, start, duration });
+            }
+            Role::Closing if category.is_empty() => {
+                self.marks.closings.push(Timed { what: (), start, duration });
             }
             Role::WarmUp if category.is_empty() => {
                 self.marks.warmup_end = self.marks.warmup_end.max(Some(start + duration));
@@ -172,7 +183,7 @@ impl Collector {
         match paired {
             Paired::Slice { begun, end, lane } => {
                 let Begun { name, category, start, place } = begun;
-                let slice = Slice { name, category, start, duration: end - start, place };
+                let slice = Slice { name, category, start, duration: end - start, place, args: &[] };
                 self.slice(slice, |all| all.pairs.key(lane).cloned());
             }
             Paired::DanglingBegin(Begun { name, place, .. }) => {
@@ -262,7 +273,8 @@ impl Sink for Collector {
                     None => self.flag(DefectKind::BadTimestamp, offset, event.ts),
                     Some(start) if event.ph == b"X" => {
                         let duration = self.duration(event, offset);
-                        let slice = Slice { name, category, start, duration, place };
+                        let args = event.args;
+                        let slice = Slice { name, category, start, duration, place, args };
                         self.slice(slice, |_| Some((event.pid.into(), event.tid.into())));
                     }
                     Some(start) => {

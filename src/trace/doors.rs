@@ -90,6 +90,7 @@ pub fn steps(count: i64) -> usize {
         batch: annotation.into(),
         start: Nanos::from_micros((index * 7919 % count) * 1_000),
         duration: Nanos::from_micros(900),
+        partial: false,
     };
     let steps = arrange((0..count).map(step).collect());
     gaps_by_pair(&steps).len() + steps.len()

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::forward_name::Bucket;
-use super::frame_marks::FrameMark;
+use super::forward_name::Forward;
+use super::frame_marks::Frame;
 use super::step::StepKind;
 use crate::time::Nanos;
 
@@ -21,23 +21,35 @@ impl<T> Timed<T> {
         self.start + self.duration
     }
 
-    pub(crate) fn holds(&self, at: Nanos) -> bool {
-        (self.start..=self.end()).contains(&at)
+    /// The same span, said to be something else.
+    pub(crate) fn with<U>(&self, what: U) -> Timed<U> {
+        Timed { what, start: self.start, duration: self.duration }
+    }
+
+    /// True when the other lies wholly inside.
+    pub(crate) fn holds<U>(&self, other: &Timed<U>) -> bool {
+        self.start <= other.start && other.end() <= self.end()
     }
 }
 
 /// Everything of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// `prefill` and `decode` slices.
+    /// `prefill`, `prompt` and `decode` slices.
     pub(crate) phases: Vec<Timed<StepKind>>,
-    /// `model_forward_…` slices.
-    pub(crate) forwards: Vec<Timed<Bucket>>,
-    pub(crate) frames: Vec<Timed<FrameMark>>,
+    /// One of them was named `prompt`, as the fork names it.
+    pub(crate) says_prompt: bool,
+    /// `prepare_input_tensors` slices.
+    pub(crate) preparations: Vec<Timed<()>>,
+    /// `model_…` slices.
+    pub(crate) forwards: Vec<Timed<Forward>>,
+    /// Logits and samplers.
+    pub(crate) closings: Vec<Timed<()>>,
+    pub(crate) frames: Vec<Timed<Frame>>,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     pub(crate) profiler_steps: Vec<Timed<()>>,
     pub(crate) counters: Vec<Counters>,
-    /// End of the last `warmup` slice: what began before it is not load.
+    /// End of the last slice of warm-up: what began before it is not load.
     pub(crate) warmup_end: Option<Nanos>,
 }
 

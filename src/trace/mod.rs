@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod batches;
 mod budget;
 mod call_tree;
 mod collect;
@@ -21,6 +22,7 @@ mod gzip;
 mod marks;
 mod model;
 mod names;
+mod nesting;
 mod operator_name;
 mod operators;
 mod pairs;
@@ -41,4 +43,4 @@ pub(crate) use model::inspect_with_operators;
 pub use model::{Format, Recompile, Recompiles, Trace, TraceRole, inspect, trace_files};
 pub use operators::{Counts, Operators, StepOperators};
 pub use ranks::Ranks;
-pub use step::{Evidence, Step, StepKind, Totals};
+pub use step::{Evidence, Nesting, Step, StepKind, Totals};

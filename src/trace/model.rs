@@ -14,7 +14,7 @@ use super::gap::{GapSummary, StepPair, gaps_by_pair};
 use super::operators::Operators;
 use super::pairs::LaneKey;
 use super::read::read_file;
-use super::step::{Evidence, Step, Totals, arrange};
+use super::step::{Evidence, Nesting, Step, Totals, arrange};
 use crate::time::Nanos;
 
 /// Whose trace a file is.
@@ -83,6 +83,9 @@ pub struct Trace {
     pub events: u64,
     /// What told the kinds of the steps.
     pub evidence: Evidence,
+    /// What was found around the forwards, where high-level slices tell the steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nesting: Option<Nesting>,
     /// In order of start.
     pub steps: Vec<Step>,
     /// Counts over the steps.
@@ -171,7 +174,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     }
     let annotated = std::mem::take(&mut collector.steps);
     let window = collector.window;
-    let Found { evidence, steps: raw_steps, outside } = choose(annotated, &mut collector.marks, window);
+    let Found { evidence, nesting, steps: raw_steps, outside } =
+        choose(annotated, &mut collector.marks, window);
     if outside > 0 {
         collector.note(
             DefectKind::OutsideWindow,
@@ -225,6 +229,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         vllm_version: metadata.vllm_version,
         events,
         evidence,
+        nesting,
         totals: Totals::of(&steps),
         gaps: gaps_by_pair(&steps),
         recompiles,

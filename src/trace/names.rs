@@ -8,8 +8,8 @@ use hashbrown::hash_table::Entry;
 
 use super::annotation::Annotation;
 use super::defect::DefectKind;
-use super::forward_name::Bucket;
-use super::frame_marks::{FrameMark, frame_mark, is_refresh};
+use super::forward_name::Forward;
+use super::frame_marks::{Frame, frame_mark, is_refresh};
 use super::step::StepKind;
 
 /// What a name means to the reader. Most names mean nothing.
@@ -20,18 +20,22 @@ pub(crate) enum Role {
     Window,
     /// One compilation: `compile_id=0/0` by `torch.compile`, `GRAPH COMPILE: …` by Gaudi's graph compiler.
     Compile,
-    /// A `prefill` or `decode` slice of the Gaudi plugin.
+    /// A `prefill`, `prompt` or `decode` slice of Gaudi's high-level profiler.
     Phase(StepKind),
-    /// A `model_forward_…` slice of the Gaudi plugin.
-    Forward(Bucket),
-    /// The plugin's warm-up.
+    /// Its `prepare_input_tensors`.
+    Preparation,
+    /// Its `model_…_bs…_seq…`.
+    Forward(Forward),
+    /// What a step does behind its forward: logits and the sampler.
+    Closing,
+    /// Warm-up as a whole, or one scenario of it.
     WarmUp,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     ProfilerStep,
     /// A Python frame under which the sampler's parameters are copied into the batch.
     Refresh,
     /// A Python frame that tells something.
-    Frame(FrameMark),
+    Frame(Frame),
     Other,
 }
 
@@ -108,12 +112,11 @@ impl Name {
     fn new(raw: &[u8], (offset, index): (u64, u64)) -> Self {
         let (text, flaw) = decode(raw);
         let role = Role::of(&text);
-        let flaw =
-            if role == Role::Other && (Annotation::is_meant(raw) || raw.starts_with(b"model_forward_bs")) {
-                Some(DefectKind::UnreadableAnnotation)
-            } else {
-                flaw
-            };
+        let flaw = if role == Role::Other && (Annotation::is_meant(raw) || Forward::is_meant(raw)) {
+            Some(DefectKind::UnreadableAnnotation)
+        } else {
+            flaw
+        };
         Self {
             text: text.into(),
             raw: raw.into(),
@@ -128,15 +131,23 @@ impl Role {
     fn of(name: &str) -> Self {
         match name {
             "PyTorch Profiler (0)" => Self::Window,
-            "prefill" => Self::Phase(StepKind::Prompt),
+            "prefill" | "prompt" => Self::Phase(StepKind::Prompt),
             "decode" => Self::Phase(StepKind::Decode),
-            "warmup" => Self::WarmUp,
+            "prepare_input_tensors" => Self::Preparation,
+            "sampler" | "sampler_postprocessing" => Self::Closing,
+            _ if name == "warmup" || name.starts_with("warmup_") => Self::WarmUp,
+            _ if ["compute_logits", "sample_prompt_", "sample_decode_"]
+                .iter()
+                .any(|n| name.starts_with(n)) =>
+            {
+                Self::Closing
+            }
             _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
             _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,
             _ if is_refresh(name) => Self::Refresh,
             _ => None
                 .or_else(|| Annotation::parse(name.as_bytes()).map(Self::Step))
-                .or_else(|| Bucket::parse(name).map(Self::Forward))
+                .or_else(|| Forward::parse(name).map(Self::Forward))
                 .or_else(|| frame_mark(name).map(Self::Frame))
                 .unwrap_or(Self::Other),
         }

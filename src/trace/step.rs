@@ -104,6 +104,28 @@ impl Evidence {
     }
 }
 
+/// Which slice of Gaudi's high-level profiler was found around the forwards, and so is the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Nesting {
+    /// `prefill`, `prompt` or `decode` holds the forward, as its name says.
+    PhaseHoldsForward,
+    /// `prepare_input_tensors` holds it: the fork's writer ends the slice begun last, and so swaps two names.
+    PreparationHoldsForward,
+}
+
+impl Nesting {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PhaseHoldsForward => "the phase holds the forward",
+            Self::PreparationHoldsForward => "prepare_input_tensors holds the forward",
+        }
+    }
+}
+
 /// One execution of the model over one scheduled batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -128,8 +150,12 @@ pub struct Step {
     /// Duration on the host.
     pub duration_ns: Nanos,
     /// The step gap in front: start minus the end of the previous non-idle step on this rank.
-    /// `None` for the first step and for idle ones. Below zero when steps overlap.
+    /// `None` for the first step, for idle ones, and beside a partial one. Below zero when steps overlap.
     pub gap_ns: Option<Nanos>,
+    /// The window was opened or closed inside the step: it counts, and its duration is that of the part
+    /// in the file, which no statistic takes in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 impl Step {
@@ -215,13 +241,14 @@ pub(crate) struct RawStep {
     pub(crate) batch: Batch,
     pub(crate) start: Nanos,
     pub(crate) duration: Nanos,
+    /// The window was opened or closed inside it.
+    pub(crate) partial: bool,
 }
 
 impl RawStep {
-    /// A step of unknown kind over a span.
-    pub(crate) fn span<T>(timed: &Timed<T>) -> Self {
-        let batch = Batch::of_kind(StepKind::Unclassified);
-        Self { batch, start: timed.start, duration: timed.duration }
+    /// A whole step over a span.
+    pub(crate) fn whole<T>(batch: Batch, timed: &Timed<T>) -> Self {
+        Self { batch, start: timed.start, duration: timed.duration, partial: false }
     }
 }
 
@@ -244,8 +271,11 @@ pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
             start_ns: raw.start - first,
             duration_ns: raw.duration,
             gap_ns: None,
+            partial: raw.partial,
         };
-        if step.kind != StepKind::Idle {
+        if step.partial {
+            previous_end = None;
+        } else if step.kind != StepKind::Idle {
             step.gap_ns = previous_end.map(|end| step.start_ns - end);
             previous_end = Some(step.end_ns());
         }
@@ -268,10 +298,18 @@ pub struct Totals {
     pub idle: u64,
     /// Steps of unknown kind.
     pub unclassified: u64,
+    /// Steps, counted above, of which the window holds a part only.
+    #[serde(default, skip_serializing_if = "none")]
+    pub partial: u64,
     /// Prompt tokens over all steps; `None` when a step does not say.
     pub context_tokens: Option<u64>,
     /// Generation tokens over all steps; `None` when a step does not say.
     pub generation_tokens: Option<u64>,
+}
+
+/// For serde, which hands over a reference.
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Totals {
@@ -290,6 +328,7 @@ impl Totals {
             mixed: count(StepKind::Mixed),
             idle: count(StepKind::Idle),
             unclassified: count(StepKind::Unclassified),
+            partial: steps.iter().filter(|step| step.partial).count() as u64,
             context_tokens: sum(|step| step.context_tokens),
             generation_tokens: sum(|step| step.generation_tokens),
         }
@@ -312,7 +351,20 @@ mod tests {
             batch: Annotation::parse(name.as_bytes()).unwrap().into(),
             start: Nanos::from_ns(start),
             duration: Nanos::from_ns(duration),
+            partial: false,
         }
+    }
+
+    /// A part of a step has neither a duration nor a gap that says anything.
+    #[test]
+    fn no_gap_stands_beside_a_partial_step() {
+        let decode = |start| raw("execute_context_0(0)_generation_1(1)", start, 10);
+        let cut = |start| RawStep { partial: true, ..decode(start) };
+        let steps = arrange(vec![cut(0), decode(20), decode(40), cut(60)]);
+        let gaps: Vec<_> = steps.iter().map(|step| step.gap_ns.map(Nanos::as_ns)).collect();
+        assert_eq!(gaps, [None, None, Some(10), None]);
+        let totals = Totals::of(&steps);
+        assert_eq!((totals.decode, totals.partial), (4, 2));
     }
 
     #[test]
