@@ -28,9 +28,9 @@ impl Marks {
         batches.iter().flat_map(|batch| batch.steps(trace)).collect()
     }
 
-    /// For each frame, whether the window was opened or closed while it ran. A frame that was open at
-    /// the beginning carries another line than its kind does later, and ends are those of the window.
-    fn cut(&self, window: Window) -> Vec<bool> {
+    /// For each frame, whether the window was opened and whether it was closed while it ran. A frame that
+    /// was open at the beginning carries another line than its kind does later, and ends are those of the window.
+    fn cut(&self, window: Window) -> Vec<Cut> {
         let mut seen: [Option<(u32, bool)>; 256] = [None; 256];
         for frame in &self.frames {
             let (first, later) = seen[usize::from(frame.what.row)].get_or_insert((frame.what.line, false));
@@ -41,19 +41,19 @@ impl Marks {
         let cut = |frame: &Timed<Frame>| {
             let row = usize::from(frame.what.row);
             let opened = std::mem::take(&mut first[row]) && seen[row].is_some_and(|(_, later)| later);
-            opened || end.is_some_and(|end| frame.end() >= end)
+            Cut { opened, closed: end.is_some_and(|end| frame.end() >= end) }
         };
         self.frames.iter().map(cut).collect()
     }
 
-    fn batches(&self, cut: &[bool]) -> Vec<ScheduledBatch> {
+    fn batches(&self, cut: &[Cut]) -> Vec<ScheduledBatch> {
         let begins = |mark| matches!(mark, FrameMark::Scheduled | FrameMark::Called);
         // A profile of one step is taken without a worker's call. Elsewhere a profiler's steps begin
         // inside a batch: the plugin's between the worker's two calls.
         let scheduled = self.frames.iter().any(|frame| begins(frame.what.mark));
         let profiled = self.profiler_steps.iter().filter(|_| !scheduled).map(|step| (step.start, None));
         let framed = self.frames.iter().zip(cut).map(|(frame, cut)| (frame.start, Some((frame, *cut))));
-        let mut marks: Vec<(Nanos, Option<(&Timed<Frame>, bool)>)> = profiled.chain(framed).collect();
+        let mut marks: Vec<(Nanos, Option<(&Timed<Frame>, Cut)>)> = profiled.chain(framed).collect();
         marks.sort_by_key(|(start, _)| *start);
         let mut batches: Vec<ScheduledBatch> = Vec::new();
         for (_, mark) in marks {
@@ -93,15 +93,21 @@ struct ScheduledBatch {
     tells: Vec<(Nanos, StepKind)>,
 }
 
-/// A frame, and whether the window cuts it.
+/// Whether the window was opened, and whether it was closed, inside a frame.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    opened: bool,
+    closed: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Span {
     span: Timed<()>,
-    cut: bool,
+    cut: Cut,
 }
 
 impl ScheduledBatch {
-    fn take(&mut self, frame: &Timed<Frame>, cut: bool) {
+    fn take(&mut self, frame: &Timed<Frame>, cut: Cut) {
         let span = Span { span: frame.with(()), cut };
         // One forward inside another is the same execution.
         let outermost = |known: &[Span]| known.last().is_none_or(|last| last.span.end() <= frame.start);
@@ -133,11 +139,14 @@ impl ScheduledBatch {
         if self.forwards.is_empty() {
             return self.unrun(trace).into_iter().collect();
         }
+        let last = self.forwards.len() - 1;
         let step = |(place, forward): (usize, &Span)| {
-            let around = [self.scheduled, self.sampled].into_iter().flatten();
-            let cut = around.filter(|around| around.span.holds(&forward.span)).any(|around| around.cut);
-            let batch = Batch::of_kind(self.kind(place));
-            RawStep { partial: cut || forward.cut, ..RawStep::whole(batch, &forward.span) }
+            // Of several executions in one call the window cuts the first and the last at most.
+            let cut = |around: &Span| place == 0 && around.cut.opened || place == last && around.cut.closed;
+            let mut around = [self.scheduled, self.sampled].into_iter().flatten();
+            let partial =
+                around.any(|around| around.span.holds(&forward.span) && cut(&around)) || cut(forward);
+            RawStep { partial, ..RawStep::whole(Batch::of_kind(self.kind(place)), &forward.span) }
         };
         self.forwards.iter().enumerate().map(step).collect()
     }
@@ -153,8 +162,11 @@ impl ScheduledBatch {
             (false, false) if trace.tells_work && !self.work => StepKind::Idle,
             (false, false) => StepKind::Unclassified,
         };
-        let idle = kind == StepKind::Idle && !self.called && !cut;
-        (idle || !trace.runs).then(|| RawStep { partial: cut, ..RawStep::whole(Batch::of_kind(kind), &span) })
+        let idle = kind == StepKind::Idle && !self.called && !cut.opened && !cut.closed;
+        (idle || !trace.runs).then(|| RawStep {
+            partial: cut.opened || cut.closed,
+            ..RawStep::whole(Batch::of_kind(kind), &span)
+        })
     }
 
     /// What is reached inside a forward tells its kind. Where nothing is, as in a compiled one, what

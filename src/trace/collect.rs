@@ -160,8 +160,8 @@ impl Collector {
                 let what = Forward { real: Real::parse(args), ..what };
                 self.marks.forwards.push(Timed { what, start, duration });
             }
-            Role::Closing if category.is_empty() => {
-                self.marks.closings.push(Timed { what: (), start, duration });
+            Role::Closing { samples } if category.is_empty() => {
+                self.marks.closings.push(Timed { what: samples, start, duration });
             }
             Role::WarmUp if category.is_empty() => {
                 self.marks.warmup_end = self.marks.warmup_end.max(Some(start + duration));

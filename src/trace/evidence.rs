@@ -159,13 +159,28 @@ mod tests {
             phases: vec![timed(StepKind::Decode, 1, 2)],
             preparations: vec![timed((), 0, 100)],
             forwards: vec![forward(decode, 5, 20), forward(decode, 40, 20), forward(decode, 70, 20)],
-            closings: vec![timed((), 26, 3), timed((), 30, 5), timed((), 61, 2), timed((), 95, 2)],
+            closings: vec![timed(false, 26, 3), timed(true, 30, 5), timed(true, 61, 2), timed(true, 95, 2)],
+            ..Marks::default()
+        };
+        let mut left_early = Marks {
+            preparations: Vec::new(),
+            forwards: marks.forwards.clone(),
+            closings: marks.closings.clone(),
+            phases: marks.phases.clone(),
             ..Marks::default()
         };
         let found = choose(Vec::new(), &mut marks, None);
         let spans: Vec<_> =
             found.steps.iter().map(|step| (step.start.as_ns(), step.duration.as_ns())).collect();
         assert_eq!((word(&found).as_str(), spans), ("DDD", vec![(0, 35), (40, 23), (70, 30)]));
+        // A batch that is left early never ends its slice; its forwards are whole all the same.
+        let found = choose(Vec::new(), &mut left_early, None);
+        let spans: Vec<_> = found
+            .steps
+            .iter()
+            .map(|step| (step.start.as_ns(), step.duration.as_ns(), step.partial))
+            .collect();
+        assert_eq!(spans, [(5, 30, false), (40, 23, false), (70, 27, false)]);
     }
 
     /// The file holds the sampler of the step in front of the window, and of the step behind its end the

@@ -43,8 +43,8 @@ pub(crate) struct Marks {
     pub(crate) preparations: Vec<Timed<()>>,
     /// `model_…` slices.
     pub(crate) forwards: Vec<Timed<Forward>>,
-    /// Logits and samplers.
-    pub(crate) closings: Vec<Timed<()>>,
+    /// Logits and samplers, and whether it is one of the latter.
+    pub(crate) closings: Vec<Timed<bool>>,
     pub(crate) frames: Vec<Timed<Frame>>,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     pub(crate) profiler_steps: Vec<Timed<()>>,

@@ -26,8 +26,10 @@ pub(crate) enum Role {
     Preparation,
     /// Its `model_…_bs…_seq…`.
     Forward(Forward),
-    /// What a step does behind its forward: logits and the sampler.
-    Closing,
+    /// What a step does behind its forward: logits, or the sampler, with which it ends.
+    Closing {
+        samples: bool,
+    },
     /// Warm-up as a whole, or one scenario of it.
     WarmUp,
     /// `ProfilerStep#N`, of a profiler with a schedule.
@@ -134,13 +136,11 @@ impl Role {
             "prefill" | "prompt" => Self::Phase(StepKind::Prompt),
             "decode" => Self::Phase(StepKind::Decode),
             "prepare_input_tensors" => Self::Preparation,
-            "sampler" | "sampler_postprocessing" => Self::Closing,
+            "sampler" | "sampler_postprocessing" => Self::Closing { samples: true },
             _ if name == "warmup" || name.starts_with("warmup_") => Self::WarmUp,
-            _ if ["compute_logits", "sample_prompt_", "sample_decode_"]
-                .iter()
-                .any(|n| name.starts_with(n)) =>
-            {
-                Self::Closing
+            _ if name.starts_with("compute_logits") => Self::Closing { samples: false },
+            _ if name.starts_with("sample_prompt_") || name.starts_with("sample_decode_") => {
+                Self::Closing { samples: true }
             }
             _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
             _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,

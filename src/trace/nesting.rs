@@ -33,12 +33,9 @@ impl Marks {
         let mut held: Vec<Vec<usize>> = vec![Vec::new(); around.len()];
         let mut steps = Vec::new();
         for (place, (forward, holder)) in self.forwards.iter().zip(self.holders(&around)).enumerate() {
-            if let Some(holder) = holder {
-                held[holder].push(place);
-            } else {
-                // Where no slice is around any forward, a forward is all that is recorded of a step.
-                let partial = !around.is_empty() || window.cuts(forward);
-                steps.push(RawStep { partial, ..RawStep::whole(self.batch_of(forward, None), forward) });
+            match holder {
+                Some(holder) => held[holder].push(place),
+                None => steps.push(self.unheld(place, forward, around.is_empty(), window)),
             }
         }
         for (slice, forwards) in around.iter().zip(&held) {
@@ -57,6 +54,20 @@ impl Marks {
             Evidence::HighLevel
         };
         Slices { evidence, nesting, steps }
+    }
+
+    /// A forward with no slice around it: the slice was not written before the file ended, or was begun and
+    /// never ended (the fork leaves a multi-step batch early). With its sampler it is whole.
+    fn unheld(&self, place: usize, forward: &Timed<Forward>, only: bool, window: Window) -> RawStep {
+        let batch = self.batch_of(forward, None);
+        // Where no slice is around any forward, a forward is all that is recorded of a step.
+        if only {
+            return RawStep { partial: window.cuts(forward), ..RawStep::whole(batch, forward) };
+        }
+        let next = self.forwards.get(place + 1).map_or(Nanos::MAX, |next| next.start);
+        let (end, sampled) = self.closed(forward, next);
+        let span = Timed { what: (), start: forward.start, duration: end - forward.start };
+        RawStep { partial: !sampled || window.cuts(&span), ..RawStep::whole(batch, &span) }
     }
 
     fn around(&self) -> Vec<Timed<Around>> {
@@ -91,7 +102,7 @@ impl Marks {
             let forward = &self.forwards[*place];
             let start = if nth == 0 { slice.start } else { forward.start };
             let end = match forwards.get(nth + 1) {
-                Some(next) => self.closed(forward, self.forwards[*next].start),
+                Some(next) => self.closed(forward, self.forwards[*next].start).0,
                 None => slice.end(),
             };
             let span = Timed { what: (), start, duration: end - start };
@@ -101,11 +112,15 @@ impl Marks {
         forwards.iter().enumerate().map(step).collect()
     }
 
-    /// When what follows a forward was done, in front of the next one.
-    fn closed(&self, forward: &Timed<Forward>, next: Nanos) -> Nanos {
+    /// When what follows a forward was done, in front of the next one, and whether its tokens were sampled.
+    fn closed(&self, forward: &Timed<Forward>, next: Nanos) -> (Nanos, bool) {
         let from = self.closings.partition_point(|closing| closing.start < forward.end());
         let closings = self.closings[from..].iter().take_while(|closing| closing.start < next);
-        closings.map(Timed::end).filter(|end| *end <= next).max().unwrap_or(forward.end())
+        closings
+            .filter(|closing| closing.end() <= next)
+            .fold((forward.end(), false), |(end, sampled), closing| {
+                (end.max(closing.end()), sampled || closing.what)
+            })
     }
 
     /// Phases without a forward. Where no forward is in the file at all, they are all there is. Otherwise

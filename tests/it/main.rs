@@ -7,6 +7,7 @@ mod contributing;
 mod custom_checks;
 mod dialects;
 mod gaudi;
+mod genuine;
 mod history;
 mod hostile;
 mod inspect;

@@ -1,0 +1,77 @@
+//! Reduced copies of genuine files of Gaudi software, the plugin's and the fork's, against their true steps.
+
+use serde_json::Value;
+
+use crate::common::{root, text, tracegate};
+
+/// The traces of one folder, by name: torch traces first.
+fn inspect(folder: &str) -> Vec<Value> {
+    let path = root().join("tests/traces").join(folder);
+    let output = tracegate().args(["inspect", "--format", "json"]).arg(path).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{folder}: {}", text(&output.stderr));
+    let mut json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut traces = json["traces"].as_array_mut().unwrap().split_off(0);
+    traces.sort_by_key(|trace| trace["format"].to_string());
+    traces
+}
+
+fn counts(trace: &Value) -> (u64, u64, u64) {
+    let count = |kind: &str| trace["totals"][kind].as_u64().unwrap();
+    assert_eq!((count("mixed"), count("unclassified")), (0, 0));
+    (count("prompt"), count("decode"), count("idle"))
+}
+
+/// (folder, prompt, decode and idle steps of each of its traces).
+const TRUTH: &[(&str, &[(u64, u64, u64)])] = &[
+    ("gaudi-plugin-on-cpu/start-stop-single", &[(1, 6, 2), (2, 12, 0)]),
+    ("gaudi-plugin-on-cpu/full-four-requests", &[(4, 11, 0)]),
+    ("gaudi-plugin-on-cpu/high-level-with-graph-compile", &[(1, 6, 0)]),
+    ("gaudi-plugin-on-cpu/high-level-with-warmup", &[(4, 11, 0)]),
+    ("gaudi-plugin-on-cpu/profile-prompt", &[(1, 0, 0)]),
+    ("gaudi-plugin-on-cpu/profile-steps", &[(0, 2, 0)]),
+    ("gaudi-fork-on-cpu/start-stop-single", &[(1, 5, 0)]),
+    ("gaudi-fork-on-cpu/start-stop-single-no-async-output", &[(1, 4, 0)]),
+    ("gaudi-fork-on-cpu/high-level-single", &[(1, 7, 0)]),
+    ("gaudi-fork-on-cpu/high-level-four-requests", &[(2, 12, 0)]),
+    ("gaudi-fork-on-cpu/full-single", &[(1, 7, 0)]),
+    // Of the server's own events one phase was written; its forward was not.
+    ("gaudi-fork-on-cpu/pt-profile-prompt", &[(1, 0, 0), (1, 0, 0)]),
+    ("gaudi-fork-on-cpu/pt-profile-decode", &[(0, 1, 0), (0, 3, 0)]),
+];
+
+/// One of nine files of the fork was read right, with steps of half a millisecond in others; and of the
+/// plugin's, three calls without a forward were idle steps.
+#[test]
+fn every_genuine_file_gives_its_true_steps() {
+    for (folder, expected) in TRUTH {
+        let counted: Vec<_> = inspect(folder).iter().map(counts).collect();
+        assert_eq!(&counted, expected, "{folder}");
+    }
+}
+
+#[test]
+fn the_forks_steps_last_as_long_as_the_model() {
+    let traces = inspect("gaudi-fork-on-cpu/high-level-four-requests");
+    let trace = &traces[0];
+    assert_eq!(trace["nesting"], "preparation_holds_forward");
+    let (context, generation) = (&trace["totals"]["context_tokens"], &trace["totals"]["generation_tokens"]);
+    assert_eq!((context, generation), (&233.into(), &31.into()));
+    let step = &trace["steps"][1];
+    assert_eq!((&step["context_requests"], &step["context_tokens"]), (&3.into(), &193.into()));
+    assert_eq!((&step["bucket"]["batch"], &step["bucket"]["seq"]), (&4.into(), &128.into()));
+    assert_eq!(step["duration_ns"], 2_593_872_250u64);
+    assert_eq!(trace["gaps"]["prompt_to_prompt"]["max_ns"], 5_614_700);
+    assert!(trace["gaps"]["decode_to_decode"]["max_ns"].as_u64().unwrap() < 20_000_000, "{}", trace["gaps"]);
+    // Frames tell the same: the gap is what lies between two executions, not two executions.
+    let frames = inspect("gaudi-fork-on-cpu/start-stop-single");
+    assert_eq!(frames[0]["steps"][0]["duration_ns"], 1_431_992_941u64);
+    assert!(frames[0]["gaps"]["decode_to_decode"]["max_ns"].as_u64().unwrap() < 40_000_000);
+}
+
+#[test]
+fn a_step_of_which_a_part_was_written_is_marked_and_not_measured() {
+    let traces = inspect("gaudi-fork-on-cpu/pt-profile-prompt");
+    assert_eq!(traces[1]["totals"]["partial"], 1);
+    assert_eq!(traces[1]["steps"][0]["partial"], true);
+    assert_eq!(traces[0]["totals"]["partial"], Value::Null);
+}
