@@ -10,12 +10,15 @@ pub(super) fn same_steps(observed: &Observed) -> Answer {
     let telling: Vec<&Trace> = observed.telling().iter().map(|rank| rank.trace).collect();
     let allowed = observed.plan.expected.max_rank_skew;
     let Some(ranks) = Ranks::of(&telling) else {
-        let reason = if observed.workers().count() > 1 {
-            "only the driver records steps"
-        } else {
-            "there is one rank"
-        };
-        return Answer::CannotSay(reason.to_owned());
+        let workers = observed.workers().count();
+        let ranks = observed.plan.expected.ranks;
+        return Answer::CannotSay(match (workers, ranks) {
+            (2.., _) => "only the driver records steps".to_owned(),
+            (_, 2..) => {
+                format!("{workers} of {ranks} ranks left a trace: there is nothing to compare it with")
+            }
+            _ => "there is one rank".to_owned(),
+        });
     };
     let mut complaints: Vec<String> = ranks.difference.into_iter().collect();
     if let (Some(skew), Some(allowed)) = (ranks.skew, allowed)

@@ -1,8 +1,7 @@
 //! Batches of concurrent requests: bounded, and every request's prompt before its first decode.
 
 use super::answer::Answer;
-use super::ledger::speculates;
-use crate::client::Ledger;
+use super::ledger::{overrun, speculates};
 use crate::observe::{Observed, Rank};
 use crate::trace::StepKind;
 
@@ -40,7 +39,7 @@ pub(super) fn bounded(observed: &Observed, rank: Rank<'_>) -> Answer {
         prompted += context;
     }
     if silent == 0 {
-        complaints.extend(count_complaint(decoding, speculates(trace), &observed.ledger));
+        complaints.extend(count_complaint(decoding, speculates(trace), observed));
     }
     let unseen = match silent {
         0 => None,
@@ -57,10 +56,13 @@ pub(super) fn bounded(observed: &Observed, rank: Rank<'_>) -> Answer {
 
 /// A step yields at least one token to each of its requests; under speculative decoding it may yield several,
 /// so that fewer steps do.
-fn count_complaint(steps: u64, speculative: bool, ledger: &Ledger) -> Option<String> {
-    let decodes = || ledger.requests.iter().map(|served| served.output_tokens.saturating_sub(1));
-    let (longest, most): (u64, u64) = (decodes().max()?, decodes().sum());
+fn count_complaint(steps: u64, speculative: bool, observed: &Observed) -> Option<String> {
+    let decodes = || observed.ledger.requests.iter().map(|served| served.output_tokens.saturating_sub(1));
+    let overrun = overrun(observed);
+    let (longest, most): (u64, u64) = (decodes().max()? + overrun.min(1), decodes().sum::<u64>() + overrun);
     let least = if speculative { u64::from(longest > 0) } else { longest };
     let fits = (least..=most).contains(&steps);
-    (!fits).then(|| format!("{steps} steps decode, expected are {least} to {most}"))
+    let besides =
+        if overrun > 0 { format!(", overrun of {overrun} requests included") } else { String::new() };
+    (!fits).then(|| format!("{steps} steps decode, expected are {least} to {most}{besides}"))
 }

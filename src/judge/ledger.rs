@@ -15,7 +15,9 @@ pub(super) fn reconcile(observed: &Observed, rank: Rank<'_>) -> Answer {
         return Answer::CannotSay("the server ended before it served anybody".to_owned());
     }
     let (trace, ledger) = (rank.trace, &observed.ledger);
-    let (context, generation) = (ledger.context_tokens(), ledger.generation_tokens());
+    let overrun = overrun(observed);
+    let (context, generation) = (ledger.context_tokens(), ledger.generation_tokens() + overrun);
+    let besides = if overrun > 0 { format!(", {overrun} of them overrun") } else { String::new() };
     let (Some(seen_context), Some(seen_generation)) =
         (trace.totals.context_tokens, trace.totals.generation_tokens)
     else {
@@ -31,11 +33,20 @@ pub(super) fn reconcile(observed: &Observed, rank: Rank<'_>) -> Answer {
     }
     if seen_generation != generation {
         complaints.push(format!(
-            "the trace has {seen_generation} generation tokens, the client's {} output tokens require {generation} (one per request comes from its prompt)",
+            "the trace has {seen_generation} generation tokens, the client's {} output tokens require {generation} (one per request comes from its prompt{besides})",
             ledger.output_tokens()
         ));
     }
-    Answer::from_complaints(&complaints, format!("context tokens {context}, generation tokens {generation}"))
+    Answer::from_complaints(
+        &complaints,
+        format!("context tokens {context}, generation tokens {generation}{besides}"),
+    )
+}
+
+/// Decodes that the engine runs although the last token is decided: one for each request that got any.
+pub(super) fn overrun(observed: &Observed) -> u64 {
+    let served = observed.ledger.requests.iter().filter(|served| served.output_tokens > 0);
+    if observed.plan.expected.overrun { served.count() as u64 } else { 0 }
 }
 
 /// More generation tokens than generation requests in one step.

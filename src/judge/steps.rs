@@ -11,7 +11,7 @@ pub(super) fn presence(observed: &Observed, rank: Rank<'_>) -> Answer {
         return Answer::Fails(format!("no steps at all among {} events", trace.events));
     }
     // A procedure may ask for one phase only; and one that a short answer does not need is not missed.
-    let is_whole = rank.fits(sequence).is_ok();
+    let is_whole = rank.fits(&observed.plan.expected).is_ok();
     let needed = |letters: [char; 2], count: u64, word: &str| {
         let missed = !is_whole && sequence.contains(letters) && count + totals.mixed == 0;
         missed.then(|| format!("no {word} step"))
@@ -31,10 +31,13 @@ pub(super) fn presence(observed: &Observed, rank: Rank<'_>) -> Answer {
 
 /// The step sequence without idle steps matches the procedure's pattern.
 pub(super) fn order(observed: &Observed, rank: Rank<'_>) -> Answer {
-    let sequence = &observed.plan.expected.sequence;
+    let mut sequence = observed.plan.expected.sequence.clone();
+    if observed.plan.expected.overrun {
+        sequence += " and one decode of overrun";
+    }
     let text = run_lengths(&working_steps(rank.trace));
     let unclassified = rank.trace.totals.unclassified;
-    match rank.fits(sequence) {
+    match rank.fits(&observed.plan.expected) {
         Err(seen) => Answer::Fails(format!("the steps were {seen}, expected {sequence}")),
         Ok(()) if unclassified > 0 => Answer::CannotSay(format!(
             "{text} has as many steps as {sequence} allows, and nothing tells the kind of {unclassified} of them"

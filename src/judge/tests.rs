@@ -225,3 +225,38 @@ fn added_rules_stand_behind_the_built_in_ones_and_a_panic_is_a_failure() {
     assert_eq!(added[1], ("check:careless", "the check panicked: no 7"));
     assert!(added[2].1.contains("another check has this name"));
 }
+
+/// A healthy V0 server failed `order`: it decodes once more than the tokens need. One more still fails, and so does
+/// one fewer, and so does the same on an engine that has no overrun.
+#[test]
+fn an_overrun_is_expected_exactly_where_the_engine_has_one() {
+    for (decodes, overrun, holds) in
+        [(7, true, true), (8, true, false), (6, true, false), (6, false, true), (7, false, false)]
+    {
+        let steps = [vec![PROMPT], vec![DECODE; decodes]].concat();
+        let mut observed = run_of(vec![rank(0, Some(EPOCH), &steps)], ledger(7));
+        observed.plan.expected.overrun = overrun;
+        observed.plan.expected.max_decode_batch = Some(1);
+        let checks = asked(&observed);
+        for name in ["order", "ledger", "batches"] {
+            let answer = answer(&checks, name);
+            assert_eq!(matches!(answer, Answer::Holds(_)), holds, "{name}, {decodes} decodes: {answer:?}");
+            assert_eq!(matches!(answer, Answer::Fails(_)), !holds, "{name}, {decodes} decodes: {answer:?}");
+        }
+    }
+}
+
+/// It spoke of chunked prompts where frames do not count requests.
+#[test]
+fn a_rule_that_cannot_say_gives_the_true_reason() {
+    let mut observed = run_of(vec![rank(0, Some(EPOCH), &["execute_new_1_cached_0"])], ledger(1));
+    observed.traces[0].steps[0].context_requests = None;
+    let Answer::CannotSay(why) = answer(&asked(&observed), "client_times") else { panic!() };
+    assert_eq!(why, "the evidence (annotation) does not count requests");
+    observed.plan.expected.ranks = 2;
+    observed.plan.requests = Vec::new();
+    let Answer::CannotSay(why) = answer(&asked(&observed), "agreement") else { panic!() };
+    assert_eq!(why, "1 of 2 ranks left a trace: there is nothing to compare it with");
+    let Answer::CannotSay(why) = answer(&asked(&observed), "workload") else { panic!() };
+    assert_eq!(why, "the procedure sends no requests");
+}

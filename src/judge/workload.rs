@@ -13,7 +13,11 @@ const TEXT_SLACK: u64 = 4;
 pub(super) fn as_planned(observed: &Observed) -> Answer {
     let (plan, ledger) = (&observed.plan, &observed.ledger);
     let Some(bench) = &plan.bench else {
-        return Answer::CannotSay("the procedure names its requests one by one".to_owned());
+        let reason = match plan.requests.len() {
+            0 => "the procedure sends no requests",
+            _ => "the procedure names its requests one by one",
+        };
+        return Answer::CannotSay(reason.to_owned());
     };
     let text = plan.bench_command.is_some() || bench.prompts == PromptForm::Text;
     let slack = if text { TEXT_SLACK } else { 0 };

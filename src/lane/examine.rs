@@ -156,7 +156,14 @@ fn gaudi_parts() -> Vec<Finding> {
     };
     let mut findings = vec![
         tool("hl-smi", "install the Intel Gaudi driver and software"),
-        tool("hl-prof-config", "install the Gaudi profiling tools, or set hardware_trace.hw_trace = \"on\""),
+        match gaudi::find_on_path("hl-prof-config") {
+            Some(path) => present("hl-prof-config", path.display().to_string()),
+            None => noticed(
+                "hl-prof-config",
+                "not on PATH: procedures with [hardware_trace] are refused, others run",
+                "install the Gaudi profiling tools",
+            ),
+        },
         tool("python3", "install Python with vLLM and vllm-gaudi"),
     ];
     if let Some(hl_smi) = gaudi::find_on_path("hl-smi") {
@@ -164,9 +171,9 @@ fn gaudi_parts() -> Vec<Finding> {
     }
     let installed =
         gaudi::find_on_path("python3").map(|python| gaudi::installed(&python)).unwrap_or_default();
-    for (what, package) in [("vLLM", "vllm"), ("plugin", "vllm-gaudi")] {
-        if !installed.contains_key(package) {
-            let detail = format!("{package} is not installed for python3");
+    for (what, packages) in [("vLLM", &["vllm"][..]), ("plugin", &["vllm-gaudi", "vllm-hpu-extension"])] {
+        if !packages.iter().any(|package| installed.contains_key(*package)) {
+            let detail = format!("{} is not installed for python3", packages.join(" or "));
             findings.push(missing(what, detail, "activate the environment in which the server runs"));
         }
     }

@@ -17,10 +17,11 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     let python = find_on_path("python3")
         .ok_or_else(|| missing("python3 is not on PATH", "install Python 3 with vLLM and vllm-gaudi"))?;
     let versions = installed(&python);
-    for package in ["vllm", "vllm-gaudi"] {
-        if !versions.contains_key(package) {
+    let any = |packages: &[&str]| packages.iter().any(|package| versions.contains_key(*package));
+    for packages in [&["vllm"][..], &["vllm-gaudi", "vllm-hpu-extension"]] {
+        if !any(packages) {
             return Err(missing(
-                &format!("{package} is not installed for {}", python.display()),
+                &format!("{} is not installed for {}", packages.join(" or "), python.display()),
                 "activate the environment in which the server runs, then try again",
             ));
         }
@@ -30,12 +31,6 @@ pub(super) fn probe() -> Result<Site, LaneError> {
     site.script[0] = python.display().to_string();
     site.driver = Some(driver);
     site.hl_prof_config = find_on_path("hl-prof-config");
-    if site.hl_prof_config.is_none() {
-        return Err(missing(
-            "hl-prof-config is not on PATH",
-            "install the Gaudi profiling tools (habanalabs-graph), or set hardware_trace.hw_trace = \"on\" in the procedure to leave the step out",
-        ));
-    }
     Ok(site)
 }
 
@@ -44,7 +39,7 @@ pub(super) fn probe() -> Result<Site, LaneError> {
 pub(super) fn installed(python: &Path) -> Versions {
     const SCRIPT: &str = "
 from importlib.metadata import version, PackageNotFoundError
-for name in ('vllm', 'vllm-gaudi', 'torch'):
+for name in ('vllm', 'vllm-gaudi', 'vllm-hpu-extension', 'torch'):
     try:
         print(name, version(name))
     except PackageNotFoundError:

@@ -8,6 +8,7 @@ use pep440_rs::Version;
 use serde::{Deserialize, Serialize};
 
 use super::name::Lane;
+use crate::trace::CodeLine;
 
 /// Installed versions by distribution name: `vllm`, `vllm-gaudi`, `torch`, ….
 pub type Versions = BTreeMap<String, String>;
@@ -54,10 +55,16 @@ pub struct Driver {
 }
 
 impl Site {
-    /// True where the Gaudi plugin is part of the server.
+    /// Whose worker code is installed.
+    #[must_use]
+    pub fn code_line(&self) -> CodeLine {
+        CodeLine::of_packages(|package| self.versions.contains_key(package)).unwrap_or(CodeLine::VllmV1)
+    }
+
+    /// True where the server is Gaudi software.
     #[must_use]
     pub fn is_gaudi(&self) -> bool {
-        self.versions.contains_key("vllm-gaudi")
+        self.code_line().is_gaudi()
     }
 
     /// The version of a distribution, where it is known and is a version.

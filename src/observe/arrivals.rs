@@ -41,8 +41,10 @@ pub(crate) fn join(trace: &Trace, ledger: &Ledger) -> Result<Join, String> {
         return Err("the trace does not say when it began on the Unix clock".to_owned());
     };
     let working: Vec<&Step> = trace.steps.iter().filter(|step| step.kind != StepKind::Idle).collect();
-    let made: Option<u64> = working.iter().map(|step| tokens_of(step)).sum();
-    if made != Some(times.len() as u64) {
+    let Some(made) = working.iter().map(|step| tokens_of(step)).sum::<Option<u64>>() else {
+        return Err(format!("the evidence ({}) does not count requests", trace.evidence.name()));
+    };
+    if made != times.len() as u64 {
         return Err(
             "steps and tokens do not pair one to one (chunked prompts, or several tokens in a chunk)"
                 .to_owned(),
@@ -69,7 +71,7 @@ pub(crate) fn join(trace: &Trace, ledger: &Ledger) -> Result<Join, String> {
     Ok(joined)
 }
 
-/// A prompt makes its request's first token, a generation step one for each request.
+/// A prompt makes its request's first token, a generation step one for each request that is not finished.
 fn tokens_of(step: &Step) -> Option<u64> {
-    Some(step.context_requests? + step.generation_requests?)
+    Some((step.context_requests? + step.generation_requests?).saturating_sub(step.overrun))
 }

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod observed;
+mod overrun;
 mod rank;
 
 pub use arrivals::Arrivals;

@@ -1,10 +1,11 @@
 //! Everything that a run directory says, read once.
 
+use super::overrun::name_overrun;
 use super::rank::Rank;
 use crate::client::Ledger;
 use crate::plan::Plan;
 use crate::run::{BadTrace, RunDirectory, RunError, RunRecord, RunState};
-use crate::trace::{Evidence, Operators, Trace, TraceRole, inspect_with_operators};
+use crate::trace::{DefectKind, Evidence, Operators, Trace, TraceRole, inspect_with_operators};
 
 /// A recorded run as facts.
 #[derive(Clone, Debug)]
@@ -55,6 +56,10 @@ impl Observed {
         for trace in &mut traces {
             refuse_unreadable(trace, directory)?;
             shorten(trace, directory);
+            refuse_unknown(trace)?;
+            if plan.expected.overrun {
+                name_overrun(trace, ledger.requests.len() as u64);
+            }
         }
         if !traces.iter().any(|trace| trace.role == TraceRole::Worker) {
             return Err(RunError::NoWorker { directory: directory.traces() });
@@ -117,6 +122,14 @@ fn refuse_unreadable(trace: &Trace, directory: &RunDirectory) -> Result<(), RunE
         }))),
         _ => Ok(()),
     }
+}
+
+/// Steps that cannot be told are no failure of the server, and certainly no pass.
+fn refuse_unknown(trace: &Trace) -> Result<(), RunError> {
+    let unknown = trace.problems.iter().find(|problem| problem.code == DefectKind::UnknownCodeLine);
+    unknown.map_or(Ok(()), |problem| {
+        Err(RunError::UnknownCodeLine { file: trace.file.clone(), detail: problem.detail.clone() })
+    })
 }
 
 /// A run directory moves between machines: its traces are named from inside it.

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use pep440_rs::Version;
 
-use super::model::{Adaptation, Course, Expected, ExpectedEvidence, Plan, PortSource};
+use super::model::{Adaptation, Command, Course, Expected, ExpectedEvidence, Plan, PortSource};
 use super::reviews::Reviews;
 use super::rules::{Fact, Rule, find, nearest_known};
 use crate::lane::{Lane, Site};
-use crate::procedure::{CustomCheck, LoadClient, Procedure};
-use crate::trace::Evidence;
+use crate::procedure::{CustomCheck, HwTrace, LoadClient, Procedure, ProfilerKind};
+use crate::trace::{CodeLine, Evidence};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,28 @@ pub enum PlanError {
         /// Where it runs.
         lanes: String,
     },
+    /// The procedure configures the hardware's profiler, and the tool for that is missing.
+    #[error(
+        "{procedure} needs hl-prof-config, which is not on PATH\n  what to do: install the Gaudi profiling tools (habanalabs-graph); or leave the step out: [hardware_trace] with hw_trace = \"on\" and no options, in a procedure of your own"
+    )]
+    NoProfConfig {
+        /// The procedure.
+        procedure: String,
+    },
+    /// A variable in the procedure's environment makes the server profile something else than is asked.
+    #[error(
+        "{procedure} asks for {asked}, and {variable}={value} in its environment outweighs that: another step would be profiled\n  what to do: take the variable out of [server.env], or ask for its step instead"
+    )]
+    Contradiction {
+        /// The procedure.
+        procedure: String,
+        /// What it asks for.
+        asked: String,
+        /// The variable.
+        variable: String,
+        /// Its value.
+        value: String,
+    },
     /// The stand-in cannot play the fault in this procedure, or nobody could notice it.
     #[error("fault {fault} cannot be played in {procedure}: it needs {needs}")]
     Fault {
@@ -74,6 +96,10 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         let (procedure, lanes) = (procedure.name.clone(), lanes.join(" or "));
         return Err(PlanError::OtherLane { procedure, lane: site.lane, lanes });
     }
+    if site.lane == Lane::Gaudi && site.hl_prof_config.is_none() && needs_tool(procedure) {
+        return Err(PlanError::NoProfConfig { procedure: procedure.name.clone() });
+    }
+    refuse_contradictions(procedure)?;
     let mut builder = Builder { procedure, site, vllm: None, plugin: None, adaptations: Vec::new() };
     builder.settle_version();
     let prepare = builder.prepare();
@@ -101,8 +127,9 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         deadlines: procedure.deadlines,
         expected: Expected {
             ranks: procedure.server.tensor_parallel_size,
-            frontend: procedure.expect.frontend,
+            frontend: builder.frontend(),
             sequence: procedure.expect.sequence.clone(),
+            overrun: builder.overrun(&server),
             max_decode_batch: procedure.expect.max_decode_batch,
             evidence: builder.evidence(),
             worker_files: builder.worker_files(),
@@ -125,6 +152,35 @@ pub fn resolve(procedure: &Procedure, site: &Site) -> Result<Plan, PlanError> {
         options: Vec::new(),
         reviews: Reviews::None,
         adaptations: builder.adaptations,
+    })
+}
+
+/// Leaving the step out is all that works without `hl-prof-config`.
+pub(super) fn needs_tool(procedure: &Procedure) -> bool {
+    let trace = procedure.hardware_trace.as_ref();
+    trace.is_some_and(|trace| trace.hw_trace == HwTrace::Off || !trace.options.is_empty())
+}
+
+/// Variables of both Gaudi lines that choose what is profiled, and under which nothing else is.
+const CHOOSING: [&str; 4] =
+    ["VLLM_PROFILE_PROMPT", "VLLM_PROFILE_DECODE", "VLLM_PROFILE_STEPS", "VLLM_PT_PROFILE"];
+
+/// `VLLM_PROFILE_DECODE=4,8` outweighs the `VLLM_PT_PROFILE` that a procedure's step becomes (measured: a
+/// tenth of the events, of another shape, and every check passed); and under any of them the server does
+/// not serve, or ends inside a request.
+fn refuse_contradictions(procedure: &Procedure) -> Result<(), PlanError> {
+    let asked = match procedure.profiler.step {
+        Some(step) => format!("step {step}"),
+        None => "a profile of the requests it sends".to_owned(),
+    };
+    let set = procedure.server.env.iter().find(|(key, _)| CHOOSING.contains(&key.as_str()));
+    set.map_or(Ok(()), |(variable, value)| {
+        Err(PlanError::Contradiction {
+            procedure: procedure.name.clone(),
+            asked,
+            variable: variable.clone(),
+            value: value.clone(),
+        })
     })
 }
 
@@ -158,7 +214,9 @@ impl Builder<'_> {
     fn settle_version(&mut self) {
         const NEWEST: &str = "0.32.0";
         let found = self.site.version("vllm");
+        // The fork's releases are read by themselves: they are no versions of vLLM's own line.
         let nearest = match &found {
+            Some(_) if self.site.code_line() == CodeLine::GaudiForkV0 => None,
             None => Version::from_str(NEWEST).ok(),
             Some(version) => nearest_known(version),
         };
@@ -181,7 +239,9 @@ impl Builder<'_> {
         let found = self.site.version("vllm-gaudi");
         let newest = Version::from_str(NEWEST).ok()?;
         let newer = found.as_ref().is_some_and(|found| found.release().get(..2) > newest.release().get(..2));
-        if !self.site.is_gaudi() && self.site.lane != Lane::Gaudi || (found.is_some() && !newer) {
+        let plugin = self.site.code_line() == CodeLine::GaudiPluginV1
+            || self.site.lane == Lane::Gaudi && self.site.code_line() != CodeLine::GaudiForkV0;
+        if !plugin || (found.is_some() && !newer) {
             return found;
         }
         let name = self.site.versions.get("vllm-gaudi").map_or("unknown", String::as_str);
@@ -206,10 +266,41 @@ impl Builder<'_> {
         Course::of(self.procedure)
     }
 
+    /// The front end's trace, where the code line has a front end.
+    fn frontend(&mut self) -> bool {
+        let (asked, line) = (self.procedure.expect.frontend, self.site.code_line());
+        if asked && !line.has_frontend() {
+            self.adapt(
+                "a trace of the front end",
+                "not expected",
+                "the V0 engine's front end does not profile itself",
+                "HabanaAI/vllm-fork 95af7009, measured on a CPU",
+            );
+        }
+        asked && line.has_frontend()
+    }
+
+    /// Decodes beyond what the tokens need, where requests are sent.
+    fn overrun(&mut self, server: &Command) -> bool {
+        let arguments = [self.procedure.server.args.as_slice(), server.argv.as_slice()].concat();
+        let overruns = self.site.code_line().overruns(&arguments) && self.course() != Course::WarmUpStep;
+        if overruns {
+            self.adapt(
+                format!("steps {}", self.procedure.expect.sequence),
+                "one decode more for each request",
+                "the V0 engine processes a step's output while the next one runs, and finds the last token one step late; --disable-async-output-proc switches that off",
+                "HabanaAI/vllm-fork 95af7009, measured on a CPU",
+            );
+        }
+        overruns
+    }
+
     /// What the plugin's high-level profiler does, set as the manual sets it.
     fn high_level(&self) -> Option<&str> {
         let set = self.procedure.server.env.get("VLLM_PROFILER_ENABLED").filter(|_| self.site.is_gaudi())?;
-        Some(set.as_str())
+        // Beside a window of the torch profiler only `full` puts phases into its file.
+        let in_file = set == "full" || self.procedure.profiler.kind == ProfilerKind::HighLevel;
+        in_file.then_some(set.as_str())
     }
 
     fn evidence(&self) -> ExpectedEvidence {

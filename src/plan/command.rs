@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::build::Builder;
+use super::build::{Builder, needs_tool};
 use super::model::{Adaptation, Command, Course, PORT, RUN};
 use super::rules::Fact;
 use crate::lane::Lane;
@@ -21,7 +21,7 @@ impl Builder<'_> {
         if trace.hw_trace == HwTrace::On && trace.options.is_empty() {
             self.adapt(
                 "hl-prof-config … --hw-trace off",
-                "left out",
+                "left out; a configuration of the user's own holds",
                 "the procedure keeps the hardware trace",
                 "procedure file",
             );
@@ -161,6 +161,26 @@ impl Builder<'_> {
                 env.insert(key.clone(), value.clone());
             }
         }
+        self.buckets(env);
+    }
+
+    /// Both Gaudi lines space their buckets exponentially unless told otherwise, and then overwrite the
+    /// manual's variables.
+    fn buckets(&mut self, env: &mut BTreeMap<String, String>) {
+        let Some((key, value)) = self.site.code_line().linear_buckets() else { return };
+        let asked = env.keys().any(|key| key.contains("_BUCKET_"));
+        let chosen = ["VLLM_BUCKETING_STRATEGY", "VLLM_EXPONENTIAL_BUCKETING"]
+            .iter()
+            .any(|key| env.contains_key(*key));
+        if asked && !chosen {
+            self.adapt(
+                "-",
+                format!("{key}={value}"),
+                "the default strategy spaces buckets exponentially and ignores the manual's; under the linear one they hold",
+                "vllm-gaudi extension/bucketing, read in 0.13 to 0.26; the fork's log says so, measured on a CPU",
+            );
+            env.insert(key.to_owned(), value.to_owned());
+        }
     }
 
     fn profiler(&mut self, argv: &mut Vec<String>, env: &mut BTreeMap<String, String>) {
@@ -170,7 +190,8 @@ impl Builder<'_> {
         if self.procedure.profiler.kind == ProfilerKind::Torch {
             self.torch_profiler(argv, env);
         }
-        if self.site.lane == Lane::Gaudi && self.site.hl_prof_config.is_some() {
+        // Where no tool writes the file, naming it would only hide the user's own.
+        if self.site.hl_prof_config.is_some() && needs_tool(self.procedure) {
             env.insert("HABANA_PROF_CONFIG".to_owned(), format!("{RUN}/home/.habana/prof_config.json"));
         }
         self.adapt(

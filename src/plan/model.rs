@@ -205,6 +205,9 @@ pub struct Expected {
     pub frontend: bool,
     /// Pattern of the step sequence, idle steps left out.
     pub sequence: String,
+    /// The engine decodes once more for each request than its tokens need.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrun: bool,
     /// Requests decoded in one step at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_decode_batch: Option<u64>,

@@ -99,6 +99,7 @@ pub(super) fn totals(trace: &Trace) -> String {
         ("idle", totals.idle),
         ("unclassified", totals.unclassified),
         ("partial", totals.partial),
+        ("overrun", totals.overrun),
     ]
     .into_iter()
     .filter(|(name, count)| *count > 0 || matches!(*name, "prompt" | "decode" | "idle"))
@@ -129,7 +130,7 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Grid {
         let arrived = arrivals.iter().find(|arrivals| arrivals.step == step.index);
         grid.row([
             step.index.to_string(),
-            format!("{}{}", step.kind, if step.partial { " (partial)" } else { "" }),
+            kind(step),
             batch(step.context_requests, step.context_tokens),
             batch(step.generation_requests, step.generation_tokens),
             step.bucket.map_or_else(String::new, |bucket| bucket.to_string()),
@@ -147,6 +148,16 @@ fn steps(steps: &[Step], arrivals: &[Arrivals]) -> Grid {
         unused.push("client");
     }
     grid.without(&unused)
+}
+
+/// The kind, and what is special about the step.
+fn kind(step: &Step) -> String {
+    let overrun = match step.overrun {
+        0 => String::new(),
+        _ if step.is_overrun() => " (overrun)".to_owned(),
+        some => format!(" (overrun of {some})"),
+    };
+    format!("{}{overrun}{}", step.kind, if step.partial { " (partial)" } else { "" })
 }
 
 /// True on a terminal of fewer than 72 columns, the width of the whole step table. `COLUMNS` decides

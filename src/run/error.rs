@@ -136,6 +136,16 @@ pub enum RunError {
         /// Requests planned.
         planned: usize,
     },
+    /// A worker's trace of code whose steps are not known.
+    #[error(
+        "{file}: {detail}\n  what to do: where it is a version of a known code line, check that Python stacks are on; otherwise report the frames above, of which some begin a batch and run the model"
+    )]
+    UnknownCodeLine {
+        /// The trace.
+        file: String,
+        /// The frames seen most.
+        detail: String,
+    },
     /// A trace from which nothing may be decided.
     #[error(transparent)]
     BadTrace(Box<BadTrace>),
@@ -252,7 +262,7 @@ impl RunError {
             Self::Told { .. } | Self::Keeper { .. } => "keeper",
             Self::NoAssertion { .. } => "assertion",
             Self::NoTrace { .. } | Self::NoWorker { .. } => "traces",
-            Self::BadTrace(_) => "reader",
+            Self::BadTrace(_) | Self::UnknownCodeLine { .. } => "reader",
             Self::Leftovers { error, .. } => error.detector(),
             Self::Ledger { .. } | Self::Directory { .. } | Self::Incomplete { .. } => "run_directory",
         }

@@ -194,7 +194,7 @@ fn describe(step: &Step) -> String {
 /// A trace inside the bounds says only that it is: any other of the language is equal to it.
 fn language(rank: Rank<'_>, expected: &Expected) -> StepFacts {
     let trace = rank.trace;
-    let mut facts = vec![match rank.fits(&expected.sequence) {
+    let mut facts = vec![match rank.fits(expected) {
         Ok(()) => format!("sequence within {}", expected.sequence),
         Err(seen) => format!("sequence {seen}, which is not within {}", expected.sequence),
     }];

@@ -91,6 +91,8 @@ struct ScheduledBatch {
     work: bool,
     /// Places and meanings of what only prompts, or only decodes, reach.
     tells: Vec<(Nanos, StepKind)>,
+    /// When requests were found to have their last token.
+    finished: Vec<Nanos>,
 }
 
 /// Whether the window was opened, and whether it was closed, inside a frame.
@@ -121,6 +123,7 @@ impl ScheduledBatch {
             FrameMark::Work => self.work = true,
             FrameMark::Prompt => self.tells.push((frame.start, StepKind::Prompt)),
             FrameMark::Decode => self.tells.push((frame.start, StepKind::Decode)),
+            FrameMark::Finished => self.finished.push(frame.start),
         }
     }
 
@@ -146,9 +149,17 @@ impl ScheduledBatch {
             let mut around = [self.scheduled, self.sampled].into_iter().flatten();
             let partial =
                 around.any(|around| around.span.holds(&forward.span) && cut(&around)) || cut(forward);
-            RawStep { partial, ..RawStep::whole(Batch::of_kind(self.kind(place)), &forward.span) }
+            let overrun = if place == last { self.overrun() } else { 0 };
+            RawStep { partial, overrun, ..RawStep::whole(Batch::of_kind(self.kind(place)), &forward.span) }
         };
         self.forwards.iter().enumerate().map(step).collect()
+    }
+
+    /// Requests that turned out to be finished while the worker ran them.
+    fn overrun(&self) -> u64 {
+        let Some(call) = self.scheduled.filter(|_| self.called) else { return 0 };
+        let inside = |at: &&Nanos| (call.span.start..=call.span.end()).contains(at);
+        self.finished.iter().filter(inside).count() as u64
     }
 
     /// The step of a batch in which no execution is seen. Where others are seen it is an idle one or none:
@@ -202,7 +213,7 @@ mod tests {
 
     fn named(marks: &[(FrameMark, u32, i64, i64)], window: Option<(i64, i64)>) -> Vec<RawStep> {
         let frame = |&(mark, line, at, long): &(FrameMark, u32, i64, i64)| {
-            let what = Frame { mark, row: mark as u8, line };
+            let what = Frame { mark, code_line: None, row: mark as u8, line };
             Timed { what, start: Nanos::from_micros(at), duration: Nanos::from_micros(long) }
         };
         let mut marks = Marks { frames: marks.iter().map(frame).collect(), ..Marks::default() };
@@ -287,6 +298,26 @@ mod tests {
         assert_eq!(word(&steps), "DD");
         // The forwards lie in the window whole, and the call in front of the first held none.
         assert!(steps.iter().all(|step| !step.partial));
+    }
+
+    /// The output of a step is processed while the next one runs, and a request that is finished by it is run
+    /// once more for nothing; without that its end is found between two calls.
+    #[test]
+    fn a_step_of_requests_that_were_finished_is_an_overrun() {
+        use FrameMark::{Called, Decode, Finished, Forward};
+        let run = |finished| {
+            let marks = [
+                (Called, 1, 0, 20),
+                (Forward, 2, 5, 10),
+                (Decode, 3, 6, 1),
+                (Called, 1, 30, 20),
+                (Forward, 2, 35, 10),
+                (Decode, 3, 36, 1),
+                (Finished, 4, finished, 1),
+            ];
+            named(&marks, None).iter().map(|step| step.overrun).collect::<Vec<_>>()
+        };
+        assert_eq!((run(47), run(52)), (vec![0, 1], vec![0, 0]));
     }
 
     #[test]

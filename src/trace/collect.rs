@@ -1,6 +1,7 @@
 //! The collector: gives the scanner's events a meaning while they pass and keeps only what decides.
 
 use super::annotation::Annotation;
+use super::code_line::CodeLine;
 use super::defect::{DefectKind, Defects, Problem};
 use super::device::is_engine;
 use super::forward_name::{Forward, Real};
@@ -138,6 +139,7 @@ impl Collector {
                 self.ambiguous +=
                     u64::from(matches!(annotation, Annotation::NewCached { new: 0, cached: 1.. }));
                 if self.steps.is_empty() {
+                    self.marks.code_line = Some(CodeLine::VllmV1);
                     // Annotations outweigh frames, of which a file has thousands a step.
                     self.marks.frames = Vec::new();
                 }
@@ -150,13 +152,18 @@ impl Collector {
             Role::Compile => self.compiles.push((start, name)),
             // The plugin's slices have no category; an operator may have the same name.
             Role::Phase(what) if category.is_empty() => {
-                self.marks.says_prompt |= self.names.text(name) == "prompt";
+                if self.names.text(name) == "prompt" {
+                    self.marks.says_prompt = true;
+                    self.marks.code_line.get_or_insert(CodeLine::GaudiForkV0);
+                }
                 self.marks.phases.push(Timed { what, start, duration });
             }
             Role::Preparation if category.is_empty() => {
                 self.marks.preparations.push(Timed { what: (), start, duration });
             }
             Role::Forward(what) if category.is_empty() => {
+                let own = if what.kind.is_some() { CodeLine::GaudiForkV0 } else { CodeLine::GaudiPluginV1 };
+                self.marks.code_line.get_or_insert(own);
                 let what = Forward { real: Real::parse(args), ..what };
                 self.marks.forwards.push(Timed { what, start, duration });
             }
@@ -170,6 +177,7 @@ impl Collector {
                 self.marks.profiler_steps.push(Timed { what: (), start, duration });
             }
             Role::Frame(what) if category == "python_function" && self.steps.is_empty() => {
+                self.marks.code_line = self.marks.code_line.or(what.code_line);
                 if self.frame_lane.is_none() {
                     self.frame_lane = lane(self);
                 }
@@ -227,6 +235,11 @@ impl Collector {
         if engine && self.engines.len() < 1_024 && !self.engines.contains(&lane()) {
             self.engines.push(lane());
         }
+    }
+
+    /// Python frames that were met most, of workers and model runners where there are any.
+    pub(crate) fn most_frames(&self, most: usize) -> Vec<String> {
+        self.names.most_frames(most)
     }
 
     pub(crate) fn name(&self, id: NameId) -> &str {

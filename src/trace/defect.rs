@@ -74,6 +74,9 @@ pub enum DefectKind {
     OutsideWindow,
     /// An annotation that cannot tell a decode from a later chunk of a prompt.
     AmbiguousAnnotation,
+    /// A worker's trace in which no step is found, or none of known kind, though it has Python frames:
+    /// which of them tell steps is not known of this code.
+    UnknownCodeLine,
 }
 
 impl DefectKind {
@@ -122,7 +125,10 @@ impl DefectKind {
 
     /// True for what is seen only when all steps are known: it has no place in the file.
     fn has_no_place(self) -> bool {
-        matches!(self, Self::AmbiguousAnnotation | Self::OutsideWindow | Self::OverlappingSlices)
+        matches!(
+            self,
+            Self::AmbiguousAnnotation | Self::OutsideWindow | Self::OverlappingSlices | Self::UnknownCodeLine
+        )
     }
 
     /// The code in machine-readable output, such as `truncated_gzip`.

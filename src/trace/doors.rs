@@ -91,6 +91,7 @@ pub fn steps(count: i64) -> usize {
         start: Nanos::from_micros((index * 7919 % count) * 1_000),
         duration: Nanos::from_micros(900),
         partial: false,
+        overrun: 0,
     };
     let steps = arrange((0..count).map(step).collect());
     gaps_by_pair(&steps).len() + steps.len()

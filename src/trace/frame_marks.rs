@@ -1,5 +1,7 @@
-//! Python frames that tell something of a step, as one table: file, function, meaning, source. Line numbers
-//! change with every version and are never looked at.
+//! Python frames that tell something of a step. Line numbers change with every version; they are looked at for
+//! nothing but to know a frame that was open when the profiler started.
+
+use super::code_line::{CodeLine, ROWS};
 
 /// What a frame proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +22,16 @@ pub(crate) enum FrameMark {
     Prompt,
     /// Reached only for decodes.
     Decode,
+    /// A request has its last token and is taken out of the scheduler.
+    Finished,
 }
 
 /// A frame of the table, as its name tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) mark: FrameMark,
+    /// Whose frame it is.
+    pub(crate) code_line: Option<CodeLine>,
     /// Place in the table.
     pub(crate) row: u8,
     /// The line of the `def`, except in a frame that was open when the profiler started: that one
@@ -33,42 +39,19 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
 }
 
-/// (end of the file's path, function, meaning). The first that fits holds.
-///
-/// Workers: vLLM 0.11 and 0.32 traces (measured; the CPU worker is a subclass). `_prepare_inputs` is
-/// behind the early return for an empty batch (measured on 0.11: in seven of eight batches, the last
-/// being idle). CPU attention of 0.11: prompts and decodes take different calls (`cpu_attn.py:584-636`,
-/// measured); a GPU's attention takes one for both and proves neither. Gaudi: the plugin 0.26.0 and the fork
-/// 95af7009, measured on a CPU; replays of graphs were read in a screenshot and never met.
-const TABLE: &[(&str, &str, FrameMark)] = &[
-    ("worker/gpu_worker.py", "execute_model", FrameMark::Scheduled),
-    ("worker/gpu_model_runner.py", "_prepare_inputs", FrameMark::Work),
-    ("attention/backends/cpu_attn.py", "_run_sdpa_forward", FrameMark::Prompt),
-    ("llm/modules/mha_fusion.py", "flash_attn_varlen_func", FrameMark::Prompt),
-    ("attention/backends/cpu_attn.py", "forward_decode", FrameMark::Decode),
-    ("v1/worker/hpu_worker.py", "execute_model", FrameMark::Scheduled),
-    ("v1/worker/hpu_worker.py", "sample_tokens", FrameMark::Sampled),
-    ("worker/hpu_worker.py", "execute_model", FrameMark::Called),
-    ("worker/hpu_model_runner.py", "_execute_model_generic", FrameMark::Forward),
-    ("worker/hpu_model_runner.py", "forward", FrameMark::Forward),
-    ("hpu/graphs.py", "wrapped_hpugraph_forward", FrameMark::Replay),
-    ("worker/hpu_model_runner.py", "_create_decode_input_data", FrameMark::Decode),
-    ("hpu_attn.py", "make_decode_metadata", FrameMark::Decode),
-    ("hpu_attn.py", "make_prefill_metadata", FrameMark::Prompt),
-    ("worker/hpu_model_runner.py", "_set_attn_bias", FrameMark::Prompt),
-    ("worker/hpu_model_runner.py", "_update_use_window_sdpa", FrameMark::Prompt),
-    ("extension/ops.py", "prompt_attention", FrameMark::Prompt),
-    ("worker/hpu_model_runner.py", "_set_block_mapping", FrameMark::Decode),
-    ("extension/ops.py", "flat_pa", FrameMark::Decode),
-    ("extension/ops.py", "pipelined_pa", FrameMark::Decode),
-];
-
 /// The meaning of a frame such as `vllm/v1/worker/gpu_worker.py(1300): execute_model`.
 pub(crate) fn frame_mark(name: &str) -> Option<Frame> {
     let (path, line, function) = parts(name)?;
-    let known = |(file, wanted, _): &(&str, &str, FrameMark)| *wanted == function && ends(path, file);
-    let row = TABLE.iter().position(known)?;
-    Some(Frame { mark: TABLE[row].2, row: row as u8, line })
+    let rows = ROWS.iter().flat_map(|(rows, of)| rows.iter().map(|row| (*row, *of))).enumerate();
+    let mut fitting = rows.filter(|(_, ((file, wanted, _), _))| *wanted == function && ends(path, file));
+    let (row, ((_, _, mark), code_line)) = fitting.next()?;
+    Some(Frame { mark, code_line, row: row as u8, line })
+}
+
+/// A Python frame, with its line number left out.
+pub(crate) fn without_line(name: &str) -> Option<String> {
+    let (path, _, function) = parts(name)?;
+    Some(format!("{path}.py: {function}"))
 }
 
 /// True for the frame under which the sampler's parameters are copied into the batch: vLLM calls it in every

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::code_line::CodeLine;
 use super::forward_name::Forward;
 use super::frame_marks::Frame;
 use super::step::StepKind;
@@ -49,6 +50,8 @@ pub(crate) struct Marks {
     /// `ProfilerStep#N`, of a profiler with a schedule.
     pub(crate) profiler_steps: Vec<Timed<()>>,
     pub(crate) counters: Vec<Counters>,
+    /// The code line of the first annotation, slice or frame that is one line's own.
+    pub(crate) code_line: Option<CodeLine>,
     /// End of the last slice of warm-up: what began before it is not load.
     pub(crate) warmup_end: Option<Nanos>,
 }

@@ -5,6 +5,7 @@ mod annotation;
 mod batches;
 mod budget;
 mod call_tree;
+mod code_line;
 mod collect;
 pub(crate) mod complete;
 mod defect;
@@ -33,6 +34,7 @@ mod source;
 mod step;
 
 pub(crate) use budget::Budget;
+pub use code_line::CodeLine;
 pub use defect::{DefectKind, Problem};
 pub use device::Device;
 pub use explain::{ExplainedGap, FrameShare, explain_gaps};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::code_line::CodeLine;
 use super::collect::Collector;
 use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
@@ -14,7 +15,7 @@ use super::gap::{GapSummary, StepPair, gaps_by_pair};
 use super::operators::Operators;
 use super::pairs::LaneKey;
 use super::read::read_file;
-use super::step::{Evidence, Nesting, Step, Totals, arrange};
+use super::step::{Evidence, Nesting, Step, StepKind, Totals, arrange};
 use crate::time::Nanos;
 
 /// Whose trace a file is.
@@ -60,6 +61,9 @@ pub struct Recompile {
     pub step: Option<usize>,
 }
 
+/// Frames that are named where they tell nothing.
+const MOST_FRAMES: usize = 8;
+
 /// Compilations that are named one by one.
 const MOST_RECOMPILES: usize = 20;
 
@@ -83,6 +87,9 @@ pub struct Trace {
     pub events: u64,
     /// What told the kinds of the steps.
     pub evidence: Evidence,
+    /// Whose worker wrote it, where something in it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_line: Option<CodeLine>,
     /// What was found around the forwards, where high-level slices tell the steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nesting: Option<Nesting>,
@@ -200,6 +207,9 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     } else {
         TraceRole::Worker
     };
+    if role == TraceRole::Worker {
+        unknown_steps(&mut collector, &steps);
+    }
     let recompiles = recompiles(&collector, first.unwrap_or_default(), &steps);
     let mut categories = BTreeMap::new();
     for (name, total) in collector.categories() {
@@ -207,6 +217,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         let summary = CategorySummary { events: total.events, duration_ns: total.duration_ns };
         categories.insert(name.to_owned(), summary);
     }
+    let code_line = collector.marks.code_line;
     let metadata = std::mem::take(&mut collector.metadata);
     let lane = collector.step_lane.take().or(collector.frame_lane.take());
     if format == Format::ServerEvents {
@@ -229,6 +240,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         vllm_version: metadata.vllm_version,
         events,
         evidence,
+        code_line,
         nesting,
         totals: Totals::of(&steps),
         gaps: gaps_by_pair(&steps),
@@ -243,6 +255,22 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         steps,
         categories,
     }
+}
+
+/// Frames that tell steps are known of some code lines only. Where there are frames, no line is known by
+/// them, and no step has a kind, nothing may be decided: the steps may be there.
+fn unknown_steps(collector: &mut Collector, steps: &[Step]) {
+    let has = |kind| steps.iter().any(|step| step.kind == kind);
+    let known = collector.marks.code_line.is_some() && !has(StepKind::Unclassified);
+    if known || [StepKind::Prompt, StepKind::Decode, StepKind::Mixed].into_iter().any(has) {
+        return;
+    }
+    let frames = collector.most_frames(MOST_FRAMES);
+    if frames.is_empty() {
+        return;
+    }
+    let detail = format!("this code line's steps are not known; frames seen most: {}", frames.join(", "));
+    collector.note(DefectKind::UnknownCodeLine, 1, &detail);
 }
 
 /// Steps that begin inside the one in front and end behind it. Asynchronous scheduling makes them.

@@ -1,5 +1,7 @@
 //! Interned event names: each distinct name is decoded and given its role once, not once per event.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
@@ -9,7 +11,7 @@ use hashbrown::hash_table::Entry;
 use super::annotation::Annotation;
 use super::defect::DefectKind;
 use super::forward_name::Forward;
-use super::frame_marks::{Frame, frame_mark, is_refresh};
+use super::frame_marks::{Frame, frame_mark, is_refresh, without_line};
 use super::step::StepKind;
 
 /// What a name means to the reader. Most names mean nothing.
@@ -99,6 +101,20 @@ impl Names {
 
     pub(crate) fn text(&self, id: NameId) -> &str {
         &self.names[id.0 as usize].text
+    }
+
+    /// The Python frames used most, with their uses; those of workers and model runners first.
+    pub(crate) fn most_frames(&self, most: usize) -> Vec<String> {
+        let mut uses: BTreeMap<String, u64> = BTreeMap::new();
+        for name in &self.names {
+            if let Some(frame) = without_line(&name.text) {
+                *uses.entry(frame).or_default() += name.count;
+            }
+        }
+        let mut frames: Vec<(String, u64)> = uses.into_iter().collect();
+        let works = |frame: &str| frame.contains("worker") || frame.contains("runner");
+        frames.sort_by_key(|(frame, uses)| (!works(frame), Reverse(*uses)));
+        frames.iter().take(most).map(|(frame, uses)| format!("{frame} x{uses}")).collect()
     }
 
     /// Flawed names: kind, uses, offset and event index of the first, the name.

@@ -156,9 +156,19 @@ pub struct Step {
     /// in the file, which no statistic takes in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Requests in it whose last token had been decided before: the V0 engine, which processes its output
+    /// while the next step runs, decodes once more than the tokens need.
+    #[serde(default, skip_serializing_if = "none")]
+    pub overrun: u64,
 }
 
 impl Step {
+    /// Nothing in it was needed, as far as the evidence says.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        self.overrun > 0 && self.generation_requests.is_none_or(|requests| requests <= self.overrun)
+    }
+
     /// End of the step on the same clock as its start.
     #[must_use]
     pub fn end_ns(&self) -> Nanos {
@@ -243,12 +253,14 @@ pub(crate) struct RawStep {
     pub(crate) duration: Nanos,
     /// The window was opened or closed inside it.
     pub(crate) partial: bool,
+    /// Requests in it that were finished.
+    pub(crate) overrun: u64,
 }
 
 impl RawStep {
     /// A whole step over a span.
     pub(crate) fn whole<T>(batch: Batch, timed: &Timed<T>) -> Self {
-        Self { batch, start: timed.start, duration: timed.duration, partial: false }
+        Self { batch, start: timed.start, duration: timed.duration, partial: false, overrun: 0 }
     }
 }
 
@@ -272,6 +284,7 @@ pub(crate) fn arrange(mut raw: Vec<RawStep>) -> Vec<Step> {
             duration_ns: raw.duration,
             gap_ns: None,
             partial: raw.partial,
+            overrun: raw.overrun,
         };
         if step.partial {
             previous_end = None;
@@ -301,6 +314,9 @@ pub struct Totals {
     /// Steps, counted above, of which the window holds a part only.
     #[serde(default, skip_serializing_if = "none")]
     pub partial: u64,
+    /// Decodes of requests whose last token had been decided, over all steps.
+    #[serde(default, skip_serializing_if = "none")]
+    pub overrun: u64,
     /// Prompt tokens over all steps; `None` when a step does not say.
     pub context_tokens: Option<u64>,
     /// Generation tokens over all steps; `None` when a step does not say.
@@ -329,6 +345,7 @@ impl Totals {
             idle: count(StepKind::Idle),
             unclassified: count(StepKind::Unclassified),
             partial: steps.iter().filter(|step| step.partial).count() as u64,
+            overrun: steps.iter().fold(0, |sum, step| sum.saturating_add(step.overrun)),
             context_tokens: sum(|step| step.context_tokens),
             generation_tokens: sum(|step| step.generation_tokens),
         }
@@ -352,6 +369,7 @@ mod tests {
             start: Nanos::from_ns(start),
             duration: Nanos::from_ns(duration),
             partial: false,
+            overrun: 0,
         }
     }
 

@@ -111,6 +111,7 @@ fn the_manuals_single_request_is_run_as_the_manual_has_it() {
         ("VLLM_TORCH_PROFILER_DIR", format!("{run}/traces")),
         ("VLLM_PROMPT_QUERY_BUCKET_MIN", "128".to_owned()),
         ("VLLM_PROMPT_QUERY_BUCKET_MAX", "128".to_owned()),
+        ("VLLM_BUCKETING_STRATEGY", "lin".to_owned()),
         ("HABANA_PROF_CONFIG", format!("{run}/home/.habana/prof_config.json")),
     ] {
         assert_eq!(variables.get(key), Some(&value), "{key}");
@@ -182,6 +183,16 @@ fn a_specific_step_ends_by_the_intended_assertion() {
 #[test]
 fn without_the_hardware_it_says_what_to_install() {
     let machine = Machine::new();
+    // The step is left out where a procedure leaves it out, as the advice says: it was refused all the same.
+    std::fs::remove_file(machine.path().join("hl-prof-config")).unwrap();
+    let own = machine.path().join("own.toml");
+    let shipped = std::fs::read_to_string(root().join("procedures/async_single_request.toml")).unwrap();
+    std::fs::write(&own, shipped.replace("hw_trace = \"off\"", "hw_trace = \"on\"")).unwrap();
+    let (code, said, _) = machine.run(&own.display().to_string());
+    assert_eq!(code, Some(0), "{said}");
+    // No tool wrote the file: naming it hid a configuration of the user's own.
+    assert!(!machine.server().1.contains_key("HABANA_PROF_CONFIG"));
+    std::fs::write(machine.path().join("hl-prof-config"), "").unwrap();
     let run = |missing: &str| {
         std::fs::remove_file(machine.path().join(missing)).unwrap();
         let path = machine.path().display().to_string();
@@ -192,7 +203,10 @@ fn without_the_hardware_it_says_what_to_install() {
         text(&output.stderr)
     };
     let said = run("hl-prof-config");
-    assert!(said.contains("hl-prof-config is not on PATH") && said.contains("hw_trace = \"on\""), "{said}");
+    assert!(
+        said.contains("needs hl-prof-config, which is not on PATH") && said.contains("hw_trace = \"on\""),
+        "{said}"
+    );
     let said = run("python3");
     assert!(said.contains("python3 is not on PATH"), "{said}");
     let said = run("hl-smi");
@@ -206,6 +220,48 @@ fn a_driver_that_does_not_answer_is_told_from_one_that_is_missing() {
     let (code, said, _) = machine.run("async_single_request");
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("hl-smi ended with exit status: 9: the driver does not answer"), "{said}");
+}
+
+/// `VLLM_PROFILE_DECODE` outweighs `VLLM_PT_PROFILE`: another shape was profiled, and the verdict was pass.
+#[test]
+fn variables_that_choose_another_step_are_refused() {
+    let machine = Machine::new();
+    let shipped = std::fs::read_to_string(root().join("procedures/specific_decode.toml")).unwrap();
+    let own = machine.path().join("own.toml");
+    std::fs::write(&own, shipped + "\n[server.env]\nVLLM_PROFILE_DECODE = \"4,8\"\n").unwrap();
+    let (code, said, _) = machine.run(&own.display().to_string());
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains(
+            "asks for step decode_256_2048_t, and VLLM_PROFILE_DECODE=4,8 in its environment outweighs that"
+        ),
+        "{said}"
+    );
+    assert!(machine.calls("python3").is_empty());
+}
+
+/// The fork's plan: one variable and no configuration, linear buckets, no front end, one decode more.
+#[test]
+fn the_forks_plan_is_its_own() {
+    let versions = [("vllm", "0.9.0.1+gaudi000"), ("vllm-hpu-extension", "1.0")];
+    let site = tracegate::lane::assume(
+        tracegate::lane::Lane::Gaudi,
+        versions.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+    );
+    let path = root().join("procedures/async_single_request.toml");
+    let mut procedure = tracegate::procedure::Procedure::load(&path).unwrap();
+    let plan = tracegate::plan::resolve(&procedure, &site).unwrap();
+    assert!(plan.expected.overrun && !plan.expected.frontend);
+    assert_eq!(plan.expected.evidence.to_string(), "frames");
+    let env = &plan.server.env;
+    assert_eq!(
+        (&*env["VLLM_TORCH_PROFILER_DIR"], &*env["VLLM_EXPONENTIAL_BUCKETING"]),
+        ("{run}/traces", "false")
+    );
+    assert_eq!(env["VLLM_PROMPT_SEQ_BUCKET_MAX"], "128");
+    assert!(!plan.server.argv.iter().any(|word| word == "--profiler-config"));
+    procedure.server.args.push("--disable-async-output-proc".to_owned());
+    assert!(!tracegate::plan::resolve(&procedure, &site).unwrap().expected.overrun);
 }
 
 #[test]

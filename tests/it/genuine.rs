@@ -75,3 +75,47 @@ fn a_step_of_which_a_part_was_written_is_marked_and_not_measured() {
     assert_eq!(traces[1]["steps"][0]["partial"], true);
     assert_eq!(traces[0]["totals"]["partial"], Value::Null);
 }
+
+/// Frames tell it: the request's end is found while the worker runs it once more.
+#[test]
+fn the_asynchronous_engines_last_decode_is_named_overrun() {
+    let trace = &inspect("gaudi-fork-on-cpu/start-stop-single")[0];
+    assert_eq!((&trace["totals"]["decode"], &trace["totals"]["overrun"]), (&5.into(), &1.into()));
+    assert_eq!((&trace["steps"][4]["overrun"], &trace["steps"][5]["overrun"]), (&Value::Null, &1.into()));
+    let without = &inspect("gaudi-fork-on-cpu/start-stop-single-no-async-output")[0];
+    assert_eq!(without["totals"]["overrun"], Value::Null);
+    let output = tracegate()
+        .arg("inspect")
+        .arg(root().join("tests/traces/gaudi-fork-on-cpu/start-stop-single"))
+        .output()
+        .unwrap();
+    assert!(text(&output.stdout).contains("decode (overrun)"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn whose_code_wrote_a_file_is_told() {
+    for (folder, expected) in TRUTH {
+        let line = if folder.contains("fork") { "gaudi_fork_v0" } else { "gaudi_plugin_v1" };
+        for trace in inspect(folder).iter().take(expected.len()) {
+            assert_eq!(trace["code_line"], line, "{folder}");
+        }
+    }
+}
+
+/// A trace of unknown code failed eight checks, as if its server had done no work.
+#[test]
+fn unknown_code_is_said_to_be_unknown_with_what_it_shows_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rank0.1.pt.trace.json");
+    let frame = |name: &str, at: u32| {
+        format!(r#"{{"ph":"X","cat":"python_function","name":"{name}","pid":1,"tid":1,"ts":{at},"dur":1}}"#)
+    };
+    let frames: Vec<String> = (0..6)
+        .map(|at| frame("/opt/vllm/v2/worker/npu_worker.py(7): run_batch", at))
+        .chain((10..20).map(|at| frame("asyncio/events.py(80): _run", at)))
+        .collect();
+    std::fs::write(&file, format!("{{\"traceEvents\":[{}]}}", frames.join(","))).unwrap();
+    let output = tracegate().arg("inspect").arg(&file).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains("this code line's steps are not known; frames seen most: /opt/vllm/v2/worker/npu_worker.py: run_batch x6"), "{said}");
+}

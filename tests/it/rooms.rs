@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The crate `tracegate-standin`. It cannot use any room: the writer and the reader of traces must be able to disagree.
     (STANDIN, &[]),
     ("reexec", &[STANDIN]),
-    ("lane", &["lock", "reexec", STANDIN, "text"]),
+    ("lane", &["lock", "reexec", STANDIN, "text", "trace"]),
     ("procedure", &["lane", STANDIN, "trace"]),
     ("plan", &["lane", "procedure", STANDIN, "trace"]),
     ("server", &["output", "plan", "procedure", "reexec", "text", "wait"]),
