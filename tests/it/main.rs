@@ -8,6 +8,7 @@ mod custom_checks;
 mod dialects;
 mod gaudi;
 mod genuine;
+mod groups;
 mod history;
 mod hostile;
 mod inspect;

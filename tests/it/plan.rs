@@ -111,7 +111,7 @@ fn doctor_says_what_is_missing_and_what_to_do() {
     assert_eq!(code, 3, "{out}");
     for part in [
         "MISSING  hl-smi",
-        "notice   hl-prof-config",
+        "note     hl-prof-config",
         "MISSING  python3",
         "MISSING  plugin",
         "MISSING  devices",
