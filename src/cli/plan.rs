@@ -143,9 +143,17 @@ fn describe(plan: &Plan) -> String {
     };
     let expected = &plan.expected;
     text += &format!(
-        "\nexpects\n  worker traces: {} ({})\n  evidence:      {}\n  steps:         {}\n\ndepartures from the manual\n",
-        expected.ranks, expected.worker_files, expected.evidence, expected.sequence
+        "\nexpects\n  worker traces: {} ({})\n  evidence:      {}\n  steps:         {}{}\n",
+        expected.ranks,
+        expected.worker_files,
+        expected.evidence,
+        expected.sequence,
+        if expected.overrun { ", and one decode of overrun for each request" } else { "" }
     );
+    if !expected.files.is_empty() {
+        text += &format!("  further files: *{}\n", expected.files.join(", *"));
+    }
+    text += "\ndepartures from the manual\n";
     for adaptation in &plan.adaptations {
         text += &format!(
             "  manual:  {}\n  planned: {}\n  because: {}\n  source:  {}\n\n",

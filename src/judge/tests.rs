@@ -61,7 +61,7 @@ fn run_of(read: Vec<(Trace, Operators)>, ledger: Ledger) -> Observed {
         ledger,
         traces,
         operators,
-        cold_shapes: 0,
+        cold_shapes: std::collections::BTreeSet::new(),
         files: Vec::new(),
     }
 }
@@ -259,4 +259,17 @@ fn a_rule_that_cannot_say_gives_the_true_reason() {
     assert_eq!(why, "1 of 2 ranks left a trace: there is nothing to compare it with");
     let Answer::CannotSay(why) = answer(&asked(&observed), "workload") else { panic!() };
     assert_eq!(why, "the procedure sends no requests");
+}
+
+/// Lines of the log were called compilations, and nothing was said of what switches warm-up off.
+#[test]
+fn a_shape_that_was_not_warmed_up_is_called_so() {
+    let mut observed = run_of(vec![rank(0, Some(EPOCH), &single())], ledger(7));
+    observed.cold_shapes = ["(prompt, 1, 128, 0)".to_owned()].into();
+    observed.plan.server.env.insert("VLLM_SKIP_WARMUP".to_owned(), "true".to_owned());
+    let Answer::Fails(why) = answer(&asked(&observed), "recompiles") else { panic!() };
+    assert_eq!(
+        why,
+        "1 shapes were not warmed up, at most 0 allowed: (prompt, 1, 128, 0), by the server's log; VLLM_SKIP_WARMUP=true switches warm-up off"
+    );
 }

@@ -1,5 +1,7 @@
 //! Everything that a run directory says, read once.
 
+use std::collections::BTreeSet;
+
 use super::overrun::name_overrun;
 use super::rank::Rank;
 use crate::client::Ledger;
@@ -21,8 +23,8 @@ pub struct Observed {
     pub traces: Vec<Trace>,
     /// The operators of each trace, in the same order.
     pub operators: Vec<Operators>,
-    /// Lines of the server's log that name a shape which warm-up did not cover.
-    pub(crate) cold_shapes: u64,
+    /// Shapes that warm-up did not cover, as the server's log names them.
+    pub(crate) cold_shapes: BTreeSet<String>,
     /// Files in the server's working directory that hold something, sorted.
     pub(crate) files: Vec<String>,
 }
@@ -90,11 +92,21 @@ impl Observed {
     }
 }
 
-/// Lines such as "Configuration: (prompt, 1, 128, 0) was not warmed-up!" in the server's log
-/// (vllm-gaudi `hpu_model_runner.py:3643`). They appear only behind warm-up, so behind boot.
-fn cold_shapes(directory: &RunDirectory) -> u64 {
+/// Shapes of lines such as "Configuration: (prompt, 1, 128, 0) was not warmed-up!" in the server's log
+/// (vllm-gaudi `hpu_model_runner.py:3643`). They appear only behind warm-up, so behind boot. Each rank
+/// writes its own line: a shape counts once.
+fn cold_shapes(directory: &RunDirectory) -> BTreeSet<String> {
     let log = std::fs::read(directory.path().join("server.log")).unwrap_or_default();
-    memchr::memmem::find_iter(&log, b"was not warmed-up!").count() as u64
+    shapes_of(&String::from_utf8_lossy(&log))
+}
+
+fn shapes_of(log: &str) -> BTreeSet<String> {
+    let shape = |line: &str| {
+        let (said, _) = line.split_once("was not warmed-up!")?;
+        let shape = said.rsplit_once("Configuration:").map_or(said, |(_, shape)| shape);
+        Some(crate::text::inert(shape.trim(), 100))
+    };
+    log.lines().filter_map(shape).collect()
 }
 
 fn files(directory: &RunDirectory) -> Vec<String> {
@@ -137,5 +149,22 @@ fn shorten(trace: &mut Trace, directory: &RunDirectory) {
     let root = directory.path().display().to_string();
     if let Some(inside) = trace.file.strip_prefix(&root) {
         trace.file = inside.trim_start_matches('/').to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two ranks say the same, and it was counted twice.
+    #[test]
+    fn a_shape_counts_once() {
+        let log = "(Worker_TP0 pid=7) WARNING [x.py:1] Configuration: (prompt, 1, 128, 0) was not warmed-up!\n\
+                   (Worker_TP1 pid=8) WARNING [x.py:1] Configuration: (prompt, 1, 128, 0) was not warmed-up!\n\
+                   INFO fine\nWARNING Configuration: (decode, 4, 1, 8) was not warmed-up!\n";
+        assert_eq!(
+            shapes_of(log).into_iter().collect::<Vec<_>>(),
+            ["(decode, 4, 1, 8)", "(prompt, 1, 128, 0)"]
+        );
     }
 }

@@ -235,6 +235,14 @@ impl Builder<'_> {
                 self.adapt(manual, "--profiler-config", rule.reason, rule.source);
             }
         }
+        if self.procedure.profiler.with_stack == Some(false) && self.site.is_gaudi() {
+            self.adapt(
+                "Python stacks off",
+                "the worker records them all the same",
+                "Gaudi's workers set with_stack by themselves; only VLLM_PROFILER_ENABLED=full leaves stacks out",
+                "vllm-gaudi hpu_worker.py and extension/profiler.py, measured on a CPU",
+            );
+        }
         if by_environment || worker_reads.is_some() {
             env.insert("VLLM_TORCH_PROFILER_DIR".to_owned(), directory);
         }

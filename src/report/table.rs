@@ -26,6 +26,13 @@ pub(crate) fn decided(decided: &Decided) -> String {
         ledger.generation_tokens(),
         ledger.output_tokens()
     );
+    let left_out = &decided.observed.record.left_out;
+    if !left_out.is_empty() {
+        let names = crate::text::inert(&left_out.join(", "), 300);
+        text += &format!(
+            "environment  not passed on to the server: {names} (what it needs belongs into [server.env])\n\n"
+        );
+    }
     text += &checks(&decided.verdict);
     text
 }

@@ -134,6 +134,9 @@ pub struct RunRecord {
     pub error: Option<String>,
     /// The server's command as it was run.
     pub server: Option<Command>,
+    /// Variables of this process that steer servers and were not passed on; names only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Every boot with its port; more than one when a port was taken.
     #[serde(default)]
     pub boots: Vec<Attempt>,
@@ -163,6 +166,7 @@ impl RunRecord {
             state: RunState::Incomplete,
             error: None,
             server: None,
+            left_out: crate::server::left_out(),
             boots: Vec::new(),
             shared: None,
             window: WindowRecord::default(),

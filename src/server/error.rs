@@ -13,6 +13,16 @@ pub struct LogTail {
     pub path: PathBuf,
     /// Its last lines, control characters escaped.
     pub lines: Vec<String>,
+    /// The exception of the process that failed first, where a traceback tells it: the end of the log is that
+    /// of the process which failed last, and says "see root cause above".
+    pub cause: Option<String>,
+}
+
+impl LogTail {
+    /// `; the first error was …`, or nothing.
+    fn because(&self) -> String {
+        self.cause.as_ref().map_or_else(String::new, |cause| format!("; the first error was {cause}"))
+    }
 }
 
 impl fmt::Display for LogTail {
@@ -68,7 +78,7 @@ pub enum ServerError {
     #[error("no free port on 127.0.0.1: {0}")]
     NoPort(std::io::Error),
     /// The server ended while it was needed.
-    #[error("the server ended {during}: {status}\n{log}")]
+    #[error("the server ended {during}: {status}{}\n{log}", .log.because())]
     Exited {
         /// What was going on.
         during: &'static str,
@@ -79,7 +89,8 @@ pub enum ServerError {
     },
     /// The server did not become ready.
     #[error(
-        "the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure, or --deadline-scale"
+        "the server was not ready after {waited} (deadline: boot = {waited}); last seen: {last}{}\n{log}\n  what to do: look into the log; if the machine is slow, raise deadlines.boot in the procedure, or --deadline-scale",
+        .log.because()
     )]
     NotReady {
         /// How long it was waited for.

@@ -14,7 +14,58 @@ const TAIL: u64 = 16 << 10;
 /// The end of a log. A log that cannot be read has no lines.
 pub(crate) fn tail(path: &Path) -> LogTail {
     let lines = read_tail(path).map(|text| last_lines(&text)).unwrap_or_default();
-    LogTail { path: path.to_owned(), lines }
+    LogTail { path: path.to_owned(), lines, cause: first_error(path) }
+}
+
+/// The exception of the first traceback in the log, with its process. One of the API server, which reports that
+/// another process failed, counts only where there is no other.
+fn first_error(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<(&str, &str)> = text.lines().map(split_prefix).collect();
+    let begins = |line: &&(&str, &str)| line.1.starts_with("Traceback (most recent call last)");
+    let caught = |prefix: &str| ["WARNING", "INFO", "DEBUG"].iter().any(|level| prefix.contains(level));
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for (at, (prefix, _)) in lines.iter().enumerate().filter(|(_, line)| begins(line)) {
+        let process = process(prefix);
+        let own = lines[at + 1..].iter().filter(|(prefix, _)| self::process(prefix) == process);
+        let exception = own.map(|(_, said)| *said).find(|said| is_exception(said));
+        found.extend(exception.filter(|_| !caught(prefix)).map(|exception| (process, exception)));
+    }
+    let engine = found.iter().find(|(process, _)| !process.is_empty() && !process.contains("APIServer"));
+    let (process, exception) = engine.or(found.first())?;
+    let of = if process.is_empty() { String::new() } else { format!(" ({process})") };
+    Some(crate::text::inert(&format!("{exception}{of}"), 400))
+}
+
+/// `(EngineCore_DP0 pid=7) ERROR 11-24 10:00:00 [core.py:9] ` and the rest of the line.
+fn split_prefix(line: &str) -> (&str, &str) {
+    let (process, rest) = match line.strip_prefix('(').and_then(|rest| rest.find(") ")) {
+        Some(end) if line[..end].contains("pid=") => line.split_at(end + 3),
+        _ => ("", line),
+    };
+    let level =
+        ["ERROR ", "WARNING ", "INFO ", "DEBUG ", "CRITICAL "].iter().any(|level| rest.starts_with(level));
+    let behind = match rest.find("] ").filter(|_| level) {
+        Some(end) => end + 2,
+        // A line of a traceback may be empty behind its prefix.
+        None if level && rest.trim_end().ends_with(']') => rest.len(),
+        None => 0,
+    };
+    (&line[..process.len() + behind], &rest[behind..])
+}
+
+/// `EngineCore_DP0 pid=7` of a prefix.
+fn process(prefix: &str) -> &str {
+    prefix.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or("", |(process, _)| process)
+}
+
+/// `torch.OutOfMemoryError: …`, as it stands behind a traceback.
+fn is_exception(said: &str) -> bool {
+    let name = said.split(':').next().unwrap_or_default().trim_end();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let named = ["Error", "Exception", "Interrupt", "Exit", "Failure"].iter().any(|end| last.ends_with(end));
+    named && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
 }
 
 fn read_tail(path: &Path) -> std::io::Result<String> {
@@ -104,6 +155,39 @@ pub(crate) fn profiler_complaint(log: LogPart<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 40 lines of the API server's traceback hid why the engine failed.
+    #[test]
+    fn the_error_of_the_process_that_failed_first_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.log");
+        let engine = "(EngineCore_DP0 pid=7) ERROR 11-24 10:00:00 [core.py:708] ";
+        let api = "(APIServer pid=5) ";
+        let log = [
+            "INFO 11-24 10:00:00 [api_server.py:1] starting".to_owned(),
+            "WARNING 11-24 10:00:00 [x.py:1] Traceback (most recent call last):".to_owned(),
+            "WARNING 11-24 10:00:00 [x.py:1] ImportError: optional".to_owned(),
+            format!("{engine}EngineCore failed to start."),
+            format!("{engine}Traceback (most recent call last):"),
+            format!("{engine}  File \"core.py\", line 1, in run"),
+            format!("{api}Traceback (most recent call last):"),
+            format!("{engine}RuntimeError: synStatus=26 [Generic failure] Device acquire failed."),
+            format!("{api}  File \"api_server.py\", line 1"),
+            format!("{api}RuntimeError: Engine core initialization failed. See root cause above."),
+        ];
+        fs::write(&path, log.join("\n")).unwrap();
+        let cause =
+            "RuntimeError: synStatus=26 [Generic failure] Device acquire failed. (EngineCore_DP0 pid=7)";
+        assert_eq!(tail(&path).cause.as_deref(), Some(cause));
+        let exited =
+            super::super::ServerError::Exited { during: "booting", status: "1".to_owned(), log: tail(&path) };
+        assert!(exited.to_string().lines().next().unwrap().ends_with(cause), "{exited}");
+        // A process alone has no prefix.
+        fs::write(&path, "Traceback (most recent call last):\n  File \"x\"\nValueError: no\nbye\n").unwrap();
+        assert_eq!(tail(&path).cause.as_deref(), Some("ValueError: no"));
+        fs::write(&path, "INFO fine\n").unwrap();
+        assert_eq!(tail(&path).cause, None);
+    }
 
     #[test]
     fn shows_the_last_lines_without_control_characters() {

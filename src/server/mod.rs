@@ -20,7 +20,7 @@ pub(crate) fn prepare_process() {
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
-pub(crate) use environment::passed_on;
+pub(crate) use environment::{left_out, passed_on};
 pub use error::{LogTail, ServerError};
 pub(crate) use instance::Instance;
 pub use instance::Shutdown;

@@ -216,7 +216,7 @@ mod tests {
             ),
         ] {
             std::fs::write(&path, said).unwrap();
-            let log = LogTail { path: path.clone(), lines: Vec::new() };
+            let log = LogTail { path: path.clone(), lines: Vec::new(), cause: None };
             let exited = |during, status: &str| {
                 is_taken(&ServerError::Exited { during, status: status.to_owned(), log: log.clone() })
             };

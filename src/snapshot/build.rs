@@ -28,6 +28,8 @@ impl Snapshot {
             let steps = if requests == 1 { sequence(trace) } else { language(rank, &plan.expected) };
             let ratios = if WITH_RATIOS.contains(&plan.lane) { ratios(trace) } else { BTreeMap::new() };
             let mut facts = RankFacts { steps, ratios, ..rank_facts(trace, operators) };
+            // A shape that was not warmed up is compiled; the trace says so only with a switch of its own.
+            facts.recompiles = facts.recompiles.max(observed.cold_shapes.len() as u64);
             // An engine may fall idle once a request and need not: it depends on when they arrive.
             if requests > 1 && facts.idle.high <= requests {
                 facts.idle = Interval { low: 0, high: requests };
@@ -218,7 +220,8 @@ fn language(rank: Rank<'_>, expected: &Expected) -> StepFacts {
 
 fn ratios(trace: &Trace) -> BTreeMap<String, Ratio> {
     let mut ratios = BTreeMap::new();
-    for (pair, gaps) in &trace.gaps {
+    // One sample shows no typical gap: the next run's may lie anywhere.
+    for (pair, gaps) in trace.gaps.iter().filter(|(_, gaps)| gaps.count > 1) {
         let mut durations: Vec<i64> = trace
             .steps
             .iter()

@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("session", &["lane", "lock", "plan", "run", "server", STANDIN, "text"]),
-    ("observe", &["client", "plan", "procedure", "run", "time", "trace"]),
+    ("observe", &["client", "plan", "procedure", "run", "text", "time", "trace"]),
     ("snapshot", &["lane", "observe", "plan", "run", "text", "trace"]),
     ("judge", &["client", "observe", "panic", "plan", "procedure", "run", "snapshot", "time", "trace"]),
     ("history", &["client", "judge", "lane", "plan", "run", "stats", "text", "time"]),
