@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::engine::Executed;
-use super::high_level::{events, warm_up};
+use super::high_level::HighLevel;
 
 pub(super) struct EventFile {
     pid: u32,
-    iteration: u64,
+    profiler: HighLevel,
     queue: Arc<Mutex<Vec<Recorded>>>,
 }
 
@@ -28,13 +28,18 @@ impl EventFile {
     /// Collects events from boot on, warm-up first.
     pub(super) fn begin(epoch: i64, warmup: Duration) -> Self {
         let pid = std::process::id();
-        let events = warm_up(epoch, epoch + warmup.as_nanos() as i64, pid);
-        Self { pid, iteration: 2, queue: Arc::new(Mutex::new(vec![Recorded { start: epoch, events }])) }
+        let mut profiler = HighLevel::of(pid);
+        let events = profiler.warm_up(epoch, epoch + warmup.as_nanos() as i64);
+        Self { pid, profiler, queue: Arc::new(Mutex::new(vec![Recorded { start: epoch, events }])) }
     }
 
     /// Has a thread append them to `server_events_….json` in `directory`: an array that is never closed.
     pub(super) fn write_to(&self, directory: &Path, poll: Duration) -> io::Result<()> {
-        let path = directory.join(format!("server_events_vllm-instance-{}-standin.json", self.pid));
+        let path = directory.join(format!(
+            "server_events_vllm-instance-{}-{:032x}.json",
+            self.pid,
+            u128::from(self.pid)
+        ));
         let mut file = std::fs::File::create(&path)?;
         file.write_all(b"[")?;
         let queue = Arc::clone(&self.queue);
@@ -59,9 +64,7 @@ impl EventFile {
     }
 
     fn events_of(&mut self, step: &Executed) -> Recorded {
-        let events = events(step, self.pid, self.iteration);
-        self.iteration += u64::from(!events.is_empty());
-        Recorded { start: step.start, events }
+        Recorded { start: step.start, events: self.profiler.events(step) }
     }
 
     /// What was recorded before the window, which is written, too, and what the trace tells of its steps.

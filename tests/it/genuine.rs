@@ -119,3 +119,82 @@ fn unknown_code_is_said_to_be_unknown_with_what_it_shows_most() {
     let said = text(&output.stdout);
     assert!(said.contains("this code line's steps are not known; frames seen most: /opt/vllm/v2/worker/npu_worker.py: run_batch x6"), "{said}");
 }
+
+/// Names with their numbers left out, fields, and the types of values: what a file of events looks like.
+fn shape(events: &[Value]) -> std::collections::BTreeSet<String> {
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        _ => "other",
+    };
+    let digits =
+        |text: &str| text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect::<String>();
+    let name = |event: &Value| {
+        let name = digits(event["name"].as_str().unwrap()).replace("graphsF", "graphsT");
+        let mut name = name.replace("##", "#");
+        while name.contains("##") {
+            name = name.replace("##", "#");
+        }
+        name
+    };
+    let mut shapes = std::collections::BTreeSet::new();
+    let mut before = String::new();
+    for event in events {
+        let fields: Vec<String> = event
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, _)| *key != "args")
+            .map(|(k, v)| format!("{k}:{}", kind(v)))
+            .collect();
+        shapes.insert(format!("{} tid {} {}", name(event), event["tid"], fields.join(" ")));
+        match event["args"].as_object() {
+            Some(args) => {
+                let keys: Vec<String> = args.iter().map(|(k, v)| format!("{k}:{}", kind(v))).collect();
+                let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                keys.sort_unstable();
+                shapes.insert(format!("{} args {}", name(event), keys.join(" ")));
+            }
+            None => drop(shapes.insert(format!("{} args {}", name(event), kind(&event["args"])))),
+        }
+        shapes.insert(format!("{before} then {}", name(event)));
+        before = name(event);
+    }
+    shapes
+}
+
+/// The array of a file of events, which is never closed.
+fn open_array(path: &std::path::Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let whole = text.trim_end().trim_end_matches(',').to_owned() + "]";
+    serde_json::from_str(&whole).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn events_in(directory: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.into_iter().find(|path| path.to_string_lossy().contains("server_events")).unwrap()
+}
+
+/// The stand-in's dialect was written from sources: other names, no preparation, arguments where there are none,
+/// six of nineteen counters, and one length of a decode.
+#[test]
+fn the_stand_in_writes_what_the_plugin_writes_field_by_field() {
+    let traces = root().join("tests/traces/gaudi-plugin-on-cpu");
+    let genuine: std::collections::BTreeSet<String> = ["start-stop-single", "high-level-with-warmup"]
+        .iter()
+        .flat_map(|folder| shape(&open_array(&events_in(&traces.join(folder)))))
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let output = tracegate().args(["run", "high_level", "--out"]).arg(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let ours = shape(&open_array(&events_in(&directory.path().join("standin/high_level-1/traces"))));
+    let other: Vec<&String> = ours.difference(&genuine).collect();
+    assert!(other.is_empty(), "not as the plugin writes it: {other:#?}");
+    let single = shape(&open_array(&events_in(&traces.join("start-stop-single"))));
+    // Two requests ran there one after the other, and one here.
+    let missing: Vec<&String> =
+        single.difference(&ours).filter(|shape| !shape.contains("utils then prepare")).collect();
+    assert!(missing.is_empty(), "written by the plugin only: {missing:#?}");
+}
