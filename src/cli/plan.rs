@@ -10,6 +10,7 @@ use super::run::select;
 use crate::lane::{self, Lane, Versions};
 use crate::plan::{BootGroup, Course, Plan, boot_groups, resolve};
 use crate::procedure::{LoadClient, Procedure};
+use crate::trace::CodeLine;
 
 #[derive(Args)]
 pub(super) struct PlanVerb {
@@ -152,6 +153,9 @@ fn describe(plan: &Plan) -> String {
     );
     if !expected.files.is_empty() {
         text += &format!("  further files: *{}\n", expected.files.join(", *"));
+    }
+    if let Some(line) = CodeLine::of_packages(|package| plan.versions.contains_key(package)) {
+        text += &format!("  worker code:   {}; {}\n", line.words(), line.misuse());
     }
     text += "\ndepartures from the manual\n";
     for adaptation in &plan.adaptations {

@@ -26,6 +26,9 @@ pub(super) fn site(program: PathBuf, dialect: Dialect) -> Site {
     if let Some(plugin) = dialect.plugin_version() {
         versions.insert("vllm-gaudi".to_owned(), plugin.to_owned());
     }
+    if let Some(extension) = dialect.extension_version() {
+        versions.insert("vllm-hpu-extension".to_owned(), extension.to_owned());
+    }
     let mut launcher = vec![program.display().to_string(), "standin".to_owned()];
     if dialect != Dialect::default() {
         launcher.extend(["--dialect".to_owned(), dialect.name()]);

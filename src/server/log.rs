@@ -136,7 +136,12 @@ pub(crate) fn length(path: &Path) -> u64 {
 /// Lines by which servers tell that no usable trace will come; HTTP 200 does not (vLLM catches what
 /// the profiler raises and logs it). The last such line is returned.
 pub(crate) fn profiler_complaint(log: LogPart<'_>) -> Option<String> {
-    const SAID: [&str; 8] = [
+    const SAID: [&str; 12] = [
+        // Built without support for the device (both Gaudi lines), or stopped without a start.
+        "Legacy HPU profiling is not supported",
+        "HPU is not available, disabling HPU profiling",
+        "Profiler must be initialized before stopping trace",
+        "Can't disable Kineto profiler when it's not running",
         "Failed to start profiler",
         "Failed to stop profiler",
         "No space left on device",
@@ -201,6 +206,14 @@ mod tests {
         assert!(contains(&path, "line 7 "));
         assert!(!contains(&path, "line 100"));
         assert_eq!(profiler_complaint(LogPart::whole(&path)), None);
+        fs::write(&path, "a\nERROR Failed to stop profiler: [Errno 28] \x07No space\nb\n").unwrap();
+        // The routes answer 200 while the fork's engine dies of it.
+        fs::write(
+            &path,
+            "RuntimeError: Legacy HPU profiling is not supported. Requires use_kineto=True\nb\n",
+        )
+        .unwrap();
+        assert!(profiler_complaint(LogPart::whole(&path)).unwrap().contains("Legacy HPU profiling"));
         fs::write(&path, "a\nERROR Failed to stop profiler: [Errno 28] \x07No space\nb\n").unwrap();
         assert_eq!(
             profiler_complaint(LogPart::whole(&path)).as_deref(),

@@ -1,5 +1,5 @@
-//! The servers that the stand-in can imitate. The Gaudi ones follow the public sources of the plugin and the
-//! bridge, not a real trace.
+//! The servers that the stand-in can imitate. The Gaudi ones follow genuine files of the plugin and of the fork,
+//! written on a CPU; what the bridge adds follows its public sources.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub enum Dialect {
     GaudiHighLevel,
     /// The same with `VLLM_PT_PROFILE`: one step of warm-up, then an intended assertion
     GaudiPtProfile,
+    /// HabanaAI/vllm-fork (V0), Python stacks on: no front end, and one decode of overrun for each request
+    GaudiFork,
 }
 
 impl std::fmt::Display for Dialect {
@@ -45,6 +47,7 @@ impl Dialect {
         match self {
             Self::Vllm011 => "0.11.0",
             Self::Vllm013 => "0.13.0",
+            Self::GaudiFork => "0.9.0.1",
             _ => "0.32.0",
         }
     }
@@ -52,16 +55,26 @@ impl Dialect {
     /// Version of the Gaudi plugin, where the imitated server has it.
     pub fn plugin_version(self) -> Option<&'static str> {
         match self {
-            Self::Vllm032Cpu | Self::Vllm013 | Self::Vllm011 => None,
+            Self::Vllm032Cpu | Self::Vllm013 | Self::Vllm011 | Self::GaudiFork => None,
             Self::GaudiStack | Self::GaudiFull | Self::GaudiHighLevel | Self::GaudiPtProfile => {
                 Some("0.21.0")
             }
         }
     }
 
+    /// Version of `vllm-hpu-extension`, which the fork needs.
+    pub fn extension_version(self) -> Option<&'static str> {
+        (self == Self::GaudiFork).then_some("1.0")
+    }
+
+    /// Gaudi software of either line.
+    pub(crate) fn is_gaudi(self) -> bool {
+        self.plugin_version().is_some() || self == Self::GaudiFork
+    }
+
     /// Prompts and decodes of one scheduled batch run one after the other, as Gaudi's graphs do.
     pub(crate) fn separates_phases(self) -> bool {
-        self.plugin_version().is_some()
+        self.is_gaudi()
     }
 
     /// The name on the command line.

@@ -26,6 +26,8 @@ pub(super) struct Export {
     pub(super) directory: PathBuf,
     pub(super) worker_dir: PathBuf,
     pub(super) dialect: Dialect,
+    /// The engine has run one decode more for each request than its tokens need.
+    pub(super) overruns: bool,
     /// The Gaudi plugin's own events.
     pub(super) events: Vec<Value>,
     pub(super) epoch: i64,
@@ -41,7 +43,8 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn write(&self) -> io::Result<()> {
-        if !self.config.ignore_frontend {
+        // The V0 engine's front end does not profile itself.
+        if !self.config.ignore_frontend && self.dialect != Dialect::GaudiFork {
             self.write_frontend()?;
         }
         let missing = match self.fault {
@@ -101,7 +104,7 @@ impl Export {
         if self.through_tmpdir {
             through_tmpdir(&trace)?;
         }
-        let json = if self.dialect.plugin_version().is_some() {
+        let json = if self.dialect.is_gaudi() {
             self.gaudi_document(rank, pid, &steps)?
         } else {
             trace.write(Vec::new())?
@@ -151,6 +154,7 @@ impl Export {
             base: base_time(self.epoch),
             steps,
             with_stack: !full,
+            fork: (self.dialect == Dialect::GaudiFork).then_some(self.overruns),
         };
         let whole = trace.write(Vec::new())?;
         // Only the driver records phases; the other ranks record the rest.

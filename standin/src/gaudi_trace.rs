@@ -19,6 +19,8 @@ pub(crate) struct GaudiTrace<'a> {
     pub(crate) steps: &'a [Executed],
     /// `full` mode switches the stacks off.
     pub(crate) with_stack: bool,
+    /// The fork's frames, and whether its engine has overrun.
+    pub(crate) fork: Option<bool>,
 }
 
 /// pid of the bridge's host lanes, counted from the worker's (bridge 1.19).
@@ -48,9 +50,12 @@ impl GaudiTrace<'_> {
         }
         for (number, batch) in self.batches().enumerate() {
             self.write_host(&mut writer, batch, number)?;
-            if self.with_stack {
+            if self.with_stack && self.fork.is_none() {
                 self.write_frames(&mut writer, batch)?;
             }
+        }
+        if let Some(overruns) = self.fork {
+            super::fork::write_frames(&mut writer, self.pid, self.steps, overruns)?;
         }
         writer.end(self.window, "tmpgaudi.json")
     }

@@ -12,6 +12,7 @@ mod event_file;
 mod event_writer;
 mod export;
 mod fault;
+mod fork;
 mod frontend_trace;
 mod gaudi_trace;
 mod high_level;

@@ -92,6 +92,9 @@ pub struct StandinOptions {
     /// Accepted and recorded, as vLLM has it
     #[arg(long)]
     pub enforce_eager: bool,
+    /// Process a step's output before the next one runs; the fork's engine has then no overrun
+    #[arg(long)]
+    pub disable_async_output_proc: bool,
     /// Play a script of tracegate instead of serving
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
@@ -123,7 +126,7 @@ impl StandinOptions {
     /// Where the imitated worker writes its traces: versions that read `VLLM_TORCH_PROFILER_DIR` take
     /// it from there and from nowhere else.
     pub(crate) fn worker_dir(&self) -> Option<PathBuf> {
-        let reads = self.dialect == Dialect::Vllm011 || self.dialect.plugin_version().is_some();
+        let reads = self.dialect == Dialect::Vllm011 || self.dialect.is_gaudi();
         std::env::var_os("VLLM_TORCH_PROFILER_DIR").filter(|_| reads).map(PathBuf::from)
     }
 
@@ -131,7 +134,7 @@ impl StandinOptions {
     /// all others.
     pub(crate) fn mounts_profiler(&self) -> bool {
         match self.dialect {
-            Dialect::Vllm011 => self.worker_dir().is_some(),
+            Dialect::Vllm011 | Dialect::GaudiFork => self.worker_dir().is_some(),
             _ => self.profiler_config.as_ref().is_some_and(|config| config.profiler.is_some()),
         }
     }

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::event_file::EventFile;
 use super::export::Export;
 use super::fault::Fault;
+use super::fork::with_overrun;
 use super::options::{ProfilerConfig, StandinOptions};
 
 pub(crate) struct Profiler {
@@ -22,6 +23,8 @@ pub(crate) struct Profiler {
     fault: Option<Fault>,
     through_tmpdir: bool,
     disguise: Disguise,
+    /// One decode more for each request than its tokens need.
+    overruns: bool,
     window: Option<Window>,
     /// The window before, for faults that leave it once more.
     before: Option<Export>,
@@ -58,6 +61,7 @@ impl Profiler {
             fault: options.fault,
             through_tmpdir: options.through_tmpdir,
             disguise: Disguise::new(options.disguise),
+            overruns: options.dialect == Dialect::GaudiFork && !options.disable_async_output_proc,
             window: None,
             before: None,
             stuck: false,
@@ -65,6 +69,10 @@ impl Profiler {
     }
 
     pub(crate) fn start(&mut self, now: i64) -> Result<(), ApiError> {
+        if self.dialect == Dialect::GaudiFork {
+            // A second start is accepted, and silently discards the first window.
+            self.window = None;
+        }
         if self.window.is_some() || self.stuck || self.fault == Some(Fault::AlreadyActive) {
             return Err(ApiError::already_active());
         }
@@ -98,6 +106,15 @@ impl Profiler {
     /// Closes the window and writes its files; returns when they are written. Without a window it
     /// does nothing, as vLLM 0.32 does.
     pub(crate) async fn stop(&mut self, clock: &Clock, now: i64) -> Result<(), ApiError> {
+        if self.dialect == Dialect::GaudiFork && self.window.is_none() {
+            // The answer is 200, and the engine dies of an assertion.
+            tokio::spawn(async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                crate::log::line(format_args!("ERROR AssertionError: the profiler was not started"));
+                std::process::abort();
+            });
+            return Ok(());
+        }
         let config =
             self.config.clone().or_else(|| self.worker_dir.clone().map(ProfilerConfig::of_environment));
         let (Some(window), Some(config)) = (self.window.take(), config) else {
@@ -117,11 +134,13 @@ impl Profiler {
         }
         let directory = config.torch_profiler_dir.clone().unwrap_or_default();
         let opened = clock.epoch + window.start;
-        let steps = told(window.steps, self.fault, clock.epoch);
+        let run = if self.overruns { with_overrun(window.steps, now) } else { window.steps };
+        let steps = told(run, self.fault, clock.epoch);
         let export = Export {
             worker_dir: self.worker_dir.clone().unwrap_or_else(|| directory.clone()),
             directory,
             dialect: self.dialect,
+            overruns: self.overruns,
             events: self.events.as_mut().map(|events| events.take(opened, &steps)).unwrap_or_default(),
             epoch: clock.epoch,
             window: (opened, clock.epoch + now),

@@ -78,14 +78,14 @@ impl Need {
             Self::Routes => scene.act == Act::Window,
             Self::Window => matches!(scene.act, Act::Window | Act::Script),
             Self::WholeFile => scene.act != Act::FromBoot,
-            Self::Operators => scene.dialect.plugin_version().is_none(),
+            Self::Operators => !scene.dialect.is_gaudi(),
             Self::Stream => scene.streamed,
             Self::OneByOne => scene.one_by_one,
             Self::Ranks => scene.ranks > 1,
             Self::Windows => scene.windows > 1,
             Self::GapBounds => scene.bounds_gaps,
             // Of several ranks of the plugin only the driver tells its steps.
-            Self::Clocks => scene.bounds_skew || (scene.streamed && scene.dialect.plugin_version().is_none()),
+            Self::Clocks => scene.bounds_skew || (scene.streamed && !scene.dialect.is_gaudi()),
             Self::RecompileLimit => scene.limits_recompiles,
         }
     }

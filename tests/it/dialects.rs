@@ -190,3 +190,41 @@ fn a_scripts_prompt_is_sent_as_it_is_written() {
     // One token a byte: no merge of the stand-in's tokenizer occurs in it. A path would be longer.
     assert!(said.contains(&format!("ledger  requests 1, context tokens {},", prompt.len())), "{said}");
 }
+
+/// A healthy V0 server has one decode more than the tokens need, no front end and no idle step. One more fails, one
+/// fewer fails, and without asynchronous output there is none.
+#[test]
+fn the_fork_is_decided_with_its_overrun() {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(root().join("procedures/async_single_request.toml")).unwrap();
+    let fork = shipped.replace("[manual]", "dialect = \"gaudi-fork\"\n\n[manual]");
+    let without =
+        fork.replace("max_model_len = 256", "max_model_len = 256\nargs = [\"--disable-async-output-proc\"]");
+    for (name, text_of, fault, code, said_of) in [
+        ("fork", &fork, None, 0, "pass  order        P D{7} (P D{6} and one decode of overrun)"),
+        (
+            "fewer",
+            &fork,
+            Some("drop-decode"),
+            1,
+            "FAIL  order        the steps were P D{6}, expected P D{6} and one decode of overrun",
+        ),
+        ("more", &fork, Some("duplicate-step"), 1, "FAIL  order        the steps were P D{8}"),
+        ("without", &without, None, 0, "pass  order        P D{6} (P D{6})"),
+    ] {
+        let file = directory.path().join(format!("{name}.toml"));
+        std::fs::write(&file, text_of).unwrap();
+        let mut command = tracegate();
+        command.arg("run").arg(&file).arg("--out").arg(directory.path());
+        command.args(fault.into_iter().flat_map(|fault| ["--fault", fault]));
+        let output = command.output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(said_of), "{name}: {said}");
+        assert_eq!(
+            said.contains("decode (overrun)"),
+            name == "fork" || name == "more" || name == "fewer",
+            "{name}: {said}"
+        );
+    }
+}
