@@ -71,6 +71,9 @@ fn code(text: &str) -> String {
 }
 
 fn description(trace: &Trace) -> Vec<String> {
+    if trace.is_none() {
+        return vec!["no trace".to_owned()];
+    }
     let role = match trace.role {
         TraceRole::Worker => "worker",
         TraceRole::Frontend => "frontend",

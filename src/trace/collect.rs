@@ -22,6 +22,8 @@ pub(crate) struct CategoryTotal {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) events: u64,
+    /// Objects among the events without a phase and without a time: none of a trace's events lacks both.
+    shapeless: u64,
     pub(crate) steps: Vec<RawStep>,
     /// pid and tid of the first step: the lane on which the worker runs.
     pub(crate) step_lane: Option<LaneKey>,
@@ -91,12 +93,25 @@ impl Collector {
         self.defects.into_problems()
     }
 
+    /// A list of objects none of which is an event.
+    pub(crate) fn is_no_trace(&self) -> bool {
+        self.events > 0 && self.shapeless == self.events
+    }
+
     pub(crate) fn has_fatal(&self) -> bool {
         self.defects.has_fatal()
     }
 
     pub(crate) fn note(&mut self, kind: DefectKind, count: u64, detail: &str) {
         self.defects.record(kind, count, 0, self.events, || detail.to_owned());
+    }
+
+    /// Says by its name what a file is whose bytes did not tell.
+    pub(crate) fn name_format(&mut self, file: &str) {
+        let unknown = |detail: &str| {
+            detail.starts_with(super::foreign::UNKNOWN).then(|| super::foreign::by_name(file))?
+        };
+        self.defects.restate(DefectKind::NotATrace, unknown);
     }
 
     /// Forgets a defect that belongs to the file's format.
@@ -252,6 +267,7 @@ impl Sink for Collector {
         if event.non_finite {
             self.flag(DefectKind::NonFinite, offset, event.args);
         }
+        self.shapeless += u64::from(event.ph.is_empty() && event.ts.is_empty());
         let category = self.categories.find(event.cat);
         self.categories.0[category].1.events += 1;
         match event.ph {

@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 pub enum DefectKind {
     /// The file has no bytes.
     EmptyFile,
-    /// Neither a Kineto object, nor an array of events.
+    /// Neither a Kineto object, nor an array of events: another format, which is named, or other JSON.
     NotATrace,
     /// The gzip stream ends before its trailer.
     TruncatedGzip,
     /// The gzip stream is damaged: what follows cannot be inflated, or the checksum differs.
     CorruptGzip,
+    /// The zstd stream ends inside a frame.
+    TruncatedZstd,
+    /// The zstd stream is damaged.
+    CorruptZstd,
     /// The JSON ends inside the events or inside a value.
     TruncatedJson,
     /// The file inflates beyond the stated limits.
@@ -86,6 +90,8 @@ impl DefectKind {
                 | Self::NotATrace
                 | Self::TruncatedGzip
                 | Self::CorruptGzip
+                | Self::TruncatedZstd
+                | Self::CorruptZstd
                 | Self::TruncatedJson
                 | Self::TooLarge
                 | Self::Unreadable
@@ -101,6 +107,8 @@ impl DefectKind {
         match self {
             Self::TruncatedGzip
             | Self::CorruptGzip
+            | Self::TruncatedZstd
+            | Self::CorruptZstd
             | Self::GzipMembers
             | Self::TooLarge
             | Self::Unreadable
@@ -116,6 +124,7 @@ impl DefectKind {
                 "events behind the end were not read: a second trace in the same file, or a bracket too many: {}",
                 excerpt(rest)
             ),
+            Self::NotATrace => super::foreign::describe(rest),
             _ => excerpt(rest),
         }
     }
@@ -181,6 +190,15 @@ impl Defects {
             return;
         }
         self.problems.push(Problem { code, count, offset, event_index, detail: detail() });
+    }
+
+    /// Says something else of a kind of defect that was met.
+    pub(crate) fn restate(&mut self, code: DefectKind, detail: impl FnOnce(&str) -> Option<String>) {
+        if let Some(known) = self.problems.iter_mut().find(|problem| problem.code == code)
+            && let Some(detail) = detail(&known.detail)
+        {
+            known.detail = detail;
+        }
     }
 
     pub(crate) fn forget(&mut self, code: DefectKind) {

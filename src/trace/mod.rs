@@ -13,6 +13,7 @@ pub mod doors;
 mod evidence;
 mod explain;
 pub(crate) mod file_name;
+mod foreign;
 mod forward_name;
 mod frame_marks;
 mod frame_name;
@@ -29,6 +30,7 @@ mod read;
 mod scan;
 mod source;
 mod step;
+mod zstd;
 
 pub(crate) use budget::Budget;
 pub use defect::{DefectKind, Problem};

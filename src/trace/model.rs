@@ -134,6 +134,7 @@ impl Trace {
         let container = read_file(path, &mut collector);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let from_name = FileName::parse(&name);
+        collector.name_format(&name);
         let format = if container.bare_array && name.starts_with("server_events") {
             Format::ServerEvents
         } else {
@@ -146,6 +147,13 @@ impl Trace {
     #[must_use]
     pub fn fatal(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.code.is_fatal())
+    }
+
+    /// The file holds no event at all.
+    pub(crate) fn is_none(&self) -> bool {
+        let none =
+            [DefectKind::EmptyFile, DefectKind::NotATrace, DefectKind::NoEvents, DefectKind::Unreadable];
+        self.fatal().is_some_and(|problem| none.contains(&problem.code)) && self.steps.is_empty()
     }
 
     /// Python stacks say where the sampler's parameters were copied into the batch.
@@ -212,6 +220,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     let mut refreshes = std::mem::take(&mut collector.refreshes);
     refreshes.sort_unstable();
     let events = collector.events;
+    if collector.is_no_trace() && !collector.has_fatal() {
+        let detail = "a list of other objects: none has a phase (`ph`) or a time (`ts`), so none is an event";
+        collector.note(DefectKind::NotATrace, 1, detail);
+    }
     // Where reading itself failed, that is the cause.
     if events == 0 && !collector.has_fatal() {
         collector.note(DefectKind::NoEvents, 1, "there are no events in this file: it is empty, or no trace");
