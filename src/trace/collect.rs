@@ -53,6 +53,8 @@ pub(crate) struct Metadata {
     pub(crate) world_size: Option<u32>,
     pub(crate) vllm_version: Option<String>,
     pub(crate) base_time_ns: Option<i64>,
+    pub(crate) host: Option<String>,
+    pub(crate) trace_id: Option<String>,
     pub(crate) process_names: Vec<String>,
 }
 
@@ -318,6 +320,8 @@ impl Sink for Collector {
                 }
             }
             b"vllm_version" => self.metadata.vllm_version = serde_json::from_slice(value).ok(),
+            b"host_name" => self.metadata.host = serde_json::from_slice(value).ok(),
+            b"trace_id" => self.metadata.trace_id = serde_json::from_slice(value).ok(),
             b"baseTimeNanoseconds" => self.metadata.base_time_ns = serde_json::from_slice(value).ok(),
             _ => {}
         }

@@ -11,6 +11,7 @@ use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::file_name::{FileName, is_trace_name};
 use super::gap::{GapSummary, StepPair, gaps_by_pair};
+use super::listing::trace_paths;
 use super::operators::Operators;
 use super::pairs::LaneKey;
 use super::read::read_file;
@@ -95,6 +96,18 @@ pub struct Trace {
     pub problems: Vec<Problem>,
     /// Nanoseconds from the epoch to the first step, where the file has a base time.
     pub epoch_ns: Option<i64>,
+    /// The host that recorded, where the content says.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The profiler's own name of this recording, where the content says; each process makes its own.
+    #[serde(default)]
+    pub trace_id: Option<String>,
+    /// What the name of the file tells beside the rank: the replica of the engine, the stage of the recording.
+    #[serde(skip)]
+    pub(crate) part: String,
+    /// When the recording began, on the Unix clock, as far as the profiler's own slice says.
+    #[serde(skip)]
+    pub(crate) began: Option<Nanos>,
     /// When the recording ended, on the Unix clock: the end of the profiler's own slice or of the last step.
     #[serde(skip)]
     pub(crate) ended: Option<Nanos>,
@@ -196,6 +209,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         );
     }
     let first = raw_steps.iter().map(|step| step.start).min();
+    let began = window.map(|(start, _)| start).or(first);
     let last = raw_steps.iter().map(|step| step.start + step.duration).max();
     let last = window.map(|(_, end)| end).max(last);
     let steps = arrange(raw_steps);
@@ -232,6 +246,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         file: path.display().to_string(),
         role,
         format,
+        began: began.and_then(|began| epoch(metadata.base_time_ns, began)).map(Nanos::from_ns),
+        host: metadata.host,
+        trace_id: metadata.trace_id,
+        part: from_name.part,
         rank: metadata.rank.or(from_name.rank),
         world_size: metadata.world_size,
         vllm_version: metadata.vllm_version,
@@ -306,8 +324,8 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
         && collector.metadata.process_names.iter().any(|name| !name.starts_with("VLLM::"))
 }
 
-/// Reads every trace under the given paths: files as they are, directories by the names under which
-/// profilers leave traces, sorted. Ranks are read in parallel.
+/// Reads every trace under the given paths: files as they are, directories by what stands in their files, sorted;
+/// directories in them only where no trace lies at the top. Ranks are read in parallel.
 ///
 /// ```
 /// use tracegate::trace::{StepKind, TraceRole, inspect};
@@ -323,7 +341,15 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
 /// # Errors
 /// A path that cannot be listed, or a directory without a trace file.
 pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
-    Ok(read_all(&trace_paths(paths)?, Trace::read))
+    inspect_under(paths, false)
+}
+
+/// The same, gone into directories of directories when asked.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_under(paths: &[PathBuf], recursive: bool) -> io::Result<Vec<Trace>> {
+    Ok(read_all(&trace_paths(paths, recursive)?, Trace::read))
 }
 
 /// The same with the operators of each trace, for which each file is read twice.
@@ -336,32 +362,7 @@ pub(crate) fn inspect_with_operators(paths: &[PathBuf]) -> io::Result<Vec<(Trace
         let operators = Operators::read(path, &trace);
         (trace, operators)
     };
-    Ok(read_all(&trace_paths(paths)?, read))
-}
-
-fn trace_paths(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            // A run directory keeps its traces one level down.
-            let inside = path.join("traces");
-            let directory = if path.join("run.json").is_file() && inside.is_dir() { &inside } else { path };
-            let found = trace_files(directory)?;
-            if found.is_empty() {
-                return Err(io::Error::new(
-                    io::ErrorKind::NotFound,
-                    format!("no *.pt.trace.json[.gz] or server_events*.json in {}", directory.display()),
-                ));
-            }
-            files.extend(found);
-        } else {
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            std::fs::File::open(path).map_err(named)?;
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
+    Ok(read_all(&trace_paths(paths, false)?, read))
 }
 
 /// Reads several files, at most one per core at a time, and returns what was read in the order given.
