@@ -33,6 +33,8 @@ pub struct Job {
     pub with_stack: Option<bool>,
     /// Factor on every deadline, for slow machines.
     pub deadline_scale: f64,
+    /// Windows on one boot, for faults that need several.
+    pub(crate) windows: u32,
     /// A boot of its own, whatever the procedure says.
     pub own_boot: bool,
     /// Rules that are asked beside the built-in ones and the procedure's.
@@ -117,6 +119,7 @@ impl Job {
             tensor_parallel_size: None,
             with_stack: None,
             deadline_scale: 1.0,
+            windows: 1,
             own_boot: false,
             rules: Vec::new(),
         }
@@ -160,7 +163,7 @@ impl Job {
     /// # Errors
     /// The stand-in cannot play it in this procedure.
     fn refuse_fault(&self, chosen: &Procedure) -> Result<(), PlanError> {
-        match self.fault.and_then(|fault| Some((fault, chosen.lacks_for(fault)?))) {
+        match self.fault.and_then(|fault| Some((fault, chosen.lacks_for(fault, self.windows)?))) {
             None => Ok(()),
             Some((fault, need)) => {
                 let (fault, procedure) = (fault.name(), chosen.name.clone());

@@ -8,14 +8,14 @@ use super::exit::Exit;
 use super::form::{Form, print_json};
 use super::run::select;
 use crate::lane::{self, Lane, Versions};
-use crate::plan::{Course, Plan, resolve};
-use crate::procedure::LoadClient;
+use crate::plan::{BootGroup, Course, Plan, boot_groups, resolve};
+use crate::procedure::{LoadClient, Procedure};
 
 #[derive(Args)]
 pub(super) struct PlanVerb {
-    /// Name of a procedure, or path of a .toml file
+    /// Names of procedures, or paths of .toml files; all of the lane when none is named
     #[arg(value_name = "PROCEDURE")]
-    name: String,
+    names: Vec<String>,
     /// Where it would run
     #[arg(long, value_enum, default_value_t = Lane::Standin)]
     lane: Lane,
@@ -28,6 +28,9 @@ pub(super) struct PlanVerb {
     /// Read procedures from this directory instead of those that ship with tracegate
     #[arg(long, value_name = "DIR")]
     procedures: Option<PathBuf>,
+    /// Print only the boot groups: which procedures share a boot. As json it is the matrix of a GitHub job
+    #[arg(long)]
+    groups: bool,
     /// Form of the output; json is the plan as it would be run
     #[arg(long, value_enum, default_value_t)]
     format: Form,
@@ -47,42 +50,79 @@ fn package_version(text: &str) -> Result<(String, String), String> {
 
 impl PlanVerb {
     pub(super) fn run(self) -> Exit {
-        let mut procedure = match select(self.procedures.as_deref(), std::slice::from_ref(&self.name)) {
-            Ok(mut found) => found.swap_remove(0),
+        let mut procedures = match select(self.procedures.as_deref(), &self.names) {
+            Ok(found) => found,
             Err(error) => return Exit::usage(&error),
         };
-        if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
-            procedure.load.client = client;
-        }
+        // Asked for all, those of other lanes are no failures.
+        procedures.retain(|procedure| !self.names.is_empty() || procedure.lanes.contains(&self.lane));
         let twice = |(place, (package, _)): (usize, &(String, String))| {
             self.assume.iter().take(place).any(|(other, _)| other == package).then(|| package.clone())
         };
         if let Some(package) = self.assume.iter().enumerate().find_map(twice) {
             return Exit::usage(&format!("--assume names {package} twice"));
         }
+        let mut plans = Vec::new();
+        for mut procedure in procedures {
+            if let (Some(client), Some(_)) = (self.client, &procedure.load.bench) {
+                procedure.load.client = client;
+            }
+            match self.plan(&procedure) {
+                Ok(plan) => plans.push(plan),
+                Err(exit) => return exit,
+            }
+        }
+        self.print(&plans);
+        Exit::Pass
+    }
+
+    fn plan(&self, procedure: &Procedure) -> Result<Plan, Exit> {
         let site = if self.assume.is_empty() {
-            match lane::probe_as(self.lane, procedure.dialect) {
-                Ok(site) => site,
-                Err(error) => {
-                    return Exit::infrastructure(&format!(
-                        "{error}\n  or plan without it: --assume vllm=VERSION"
-                    ));
-                }
-            }
+            lane::probe_as(self.lane, procedure.dialect).map_err(|error| {
+                Exit::infrastructure(&format!("{error}\n  or plan without it: --assume vllm=VERSION"))
+            })?
         } else {
-            lane::assume_as(self.lane, Versions::from_iter(self.assume), procedure.dialect)
+            lane::assume_as(self.lane, Versions::from_iter(self.assume.clone()), procedure.dialect)
         };
-        match resolve(&procedure, &site) {
-            Ok(plan) => {
-                match self.format {
-                    Form::Text => crate::output::text(describe(&plan)),
-                    Form::Json => print_json(&plan),
+        resolve(procedure, &site).map_err(|error| Exit::infrastructure(&error))
+    }
+
+    fn print(&self, plans: &[Plan]) {
+        let groups = boot_groups(plans);
+        match (self.format, self.groups) {
+            (Form::Json, true) => print_json(&matrix(self.lane, &groups)),
+            (Form::Json, false) => match plans {
+                [plan] => print_json(plan),
+                plans => print_json(&plans),
+            },
+            (Form::Text, true) => crate::output::text(listed(&groups)),
+            (Form::Text, false) => {
+                plans.iter().for_each(|plan| crate::output::text(describe(plan)));
+                if plans.len() > 1 {
+                    crate::output::text(listed(&groups));
                 }
-                Exit::Pass
             }
-            Err(error) => Exit::infrastructure(&error),
         }
     }
+}
+
+/// One job a group, in the form that `strategy.matrix` of a GitHub workflow takes.
+fn matrix(lane: Lane, groups: &[BootGroup]) -> serde_json::Value {
+    let job = |group: &BootGroup| serde_json::json!({ "lane": lane, "group": group.id, "procedures": group.procedures.join(" ") });
+    serde_json::json!({ "include": groups.iter().map(job).collect::<Vec<_>>() })
+}
+
+fn listed(groups: &[BootGroup]) -> String {
+    let mut text = format!("{} boots\n", groups.len());
+    for group in groups {
+        let why = match (&group.own, group.procedures.len()) {
+            (Some(reason), _) => format!(" (its own boot: {reason})"),
+            (None, 1) => " (no other procedure has this server)".to_owned(),
+            (None, _) => " (share a boot)".to_owned(),
+        };
+        text += &format!("  {}  {}{why}\n", group.id, group.procedures.join(", "));
+    }
+    text
 }
 
 fn describe(plan: &Plan) -> String {
@@ -94,6 +134,13 @@ fn describe(plan: &Plan) -> String {
         text += &format!("{command}\n\n");
     }
     text += &load(plan);
+    text += &match plan.needs_own_boot() {
+        Some(reason) => format!("\nboot: its own, because {reason}\n"),
+        None => format!(
+            "\nboot: shared by plans with the server {}; between windows the prefix cache is emptied where the server has POST /reset_prefix_cache, and otherwise each window's requests carry a cache_salt of their own\n",
+            plan.server_id()
+        ),
+    };
     let expected = &plan.expected;
     text += &format!(
         "\nexpects\n  worker traces: {} ({})\n  evidence:      {}\n  steps:         {}\n\ndepartures from the manual\n",

@@ -129,6 +129,7 @@ impl Run {
             with_stack: self.with_stack,
             deadline_scale: self.deadline_scale,
             own_boot: self.own_boot,
+            windows: self.repeat.div_ceil(self.boots),
             ..Job::new(procedure, self.lane, self.out.clone())
         }
     }

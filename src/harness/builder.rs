@@ -163,6 +163,7 @@ impl Harness {
             None => known.clone(),
             Some(names) => names.iter().map(|name| find(name, &known)).collect::<Result<_, _>>()?,
         };
+        let chosen = beside_their_likes(chosen);
         let recordings = Recordings::named();
         let mut trials = Vec::new();
         let mut decided = Vec::new();
@@ -193,6 +194,22 @@ impl Harness {
                 .with_ignored_flag(!lane.is_on()),
         }
     }
+}
+
+/// Procedures that ask for the same server stand together, at the place of the first: few trials run at a time, and
+/// those that wait for the same server share its boot.
+fn beside_their_likes(procedures: Vec<Procedure>) -> Vec<Procedure> {
+    let mut kinds: Vec<(String, Vec<Procedure>)> = Vec::new();
+    for procedure in procedures {
+        let server = (&procedure.server, &procedure.profiler, &procedure.hardware_trace, procedure.boot);
+        // What cannot be written stands for itself.
+        let kind = serde_json::to_string(&server).unwrap_or_else(|_| procedure.name.clone());
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, members)) => members.push(procedure),
+            None => kinds.push((kind, vec![procedure])),
+        }
+    }
+    kinds.into_iter().flat_map(|(_, members)| members).collect()
 }
 
 /// Cargo and nextest set the variable at run time, nextest to where an archive was unpacked; a

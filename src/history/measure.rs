@@ -220,9 +220,20 @@ fn structural(decided: &[&Decided]) -> Structural {
 fn metrics(decided: &[&Decided]) -> BTreeMap<String, Samples> {
     let mut metrics = BTreeMap::new();
     for run in decided {
+        let record = &run.observed.record;
+        let own =
+            || record.phases.first().map_or_else(String::new, |phase| phase.start_ns.as_ns().to_string());
+        let boot = record.shared.as_ref().map_or_else(own, |shared| shared.id.clone());
         for (name, value) in medians(run) {
-            let new = || Samples { unit: "ns".to_owned(), dir: Direction::Lower, values: Vec::new() };
-            metrics.entry(name).or_insert_with(new).values.push(value);
+            let new = || Samples {
+                unit: "ns".to_owned(),
+                dir: Direction::Lower,
+                values: Vec::new(),
+                boots: Vec::new(),
+            };
+            let samples = metrics.entry(name).or_insert_with(new);
+            samples.values.push(value);
+            samples.boots.push(boot.clone());
         }
     }
     metrics

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::HistoryError;
 use crate::run::Machine;
+use crate::stats::median;
 
 /// Version of the lines that this crate writes and the newest it reads.
 pub(super) const SCHEMA: u32 = 1;
@@ -38,6 +39,25 @@ pub struct Samples {
     pub dir: Direction,
     /// In the order of the repetitions. The night's value is their median.
     pub values: Vec<f64>,
+    /// The boot of each value, where windows shared boots. Windows of one boot are no independent repetitions:
+    /// of several boots the night's value is the median of the boots' medians.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<String>,
+}
+
+impl Samples {
+    /// One value for each independent repetition: the medians of the boots where there are several, otherwise
+    /// every value.
+    pub(super) fn units(&self) -> Vec<f64> {
+        let mut boots: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (boot, value) in self.boots.iter().zip(&self.values) {
+            boots.entry(boot).or_default().push(*value);
+        }
+        if boots.len() < 2 || self.boots.len() != self.values.len() {
+            return self.values.clone();
+        }
+        boots.values().filter_map(|values| median(values)).collect()
+    }
 }
 
 /// The results of the checks in one night.
@@ -176,4 +196,23 @@ pub(crate) fn check_night(text: &str) -> Result<(), HistoryError> {
 /// True for `YYYY-MM-DD`.
 pub(super) fn is_night(text: &str) -> bool {
     text.len() == 10 && humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twelve windows of one slow boot counted as twelve repetitions.
+    #[test]
+    fn of_several_boots_each_counts_once() {
+        let samples = |values: &[f64], boots: &[&str]| Samples {
+            unit: "ns".to_owned(),
+            dir: Direction::Lower,
+            values: values.to_vec(),
+            boots: boots.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(samples(&[1.0, 2.0, 9.0, 9.0, 9.0], &["a", "a", "b", "b", "b"]).units(), [1.5, 9.0]);
+        assert_eq!(samples(&[1.0, 2.0], &["a", "a"]).units(), [1.0, 2.0]);
+        assert_eq!(samples(&[1.0, 2.0], &[]).units(), [1.0, 2.0]);
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) struct FoldedNight {
     pub(crate) n_reps: u32,
     /// All values of each metric.
     pub(crate) values: BTreeMap<String, Vec<f64>>,
+    /// The same by independent repetition: one a boot where windows shared several.
+    pub(crate) units: BTreeMap<String, Vec<f64>>,
     /// Failed checks, each with what was seen.
     pub(crate) failures: BTreeSet<String>,
     /// Infrastructure errors.
@@ -81,7 +83,7 @@ impl FoldedNight {
     /// The night's value of a metric.
     #[must_use]
     pub(crate) fn value(&self, metric: &str) -> Option<f64> {
-        median(self.values.get(metric)?)
+        median(self.units.get(metric)?)
     }
 
     /// The night's value where it may be judged: no check failed, and a ratio can be taken.
@@ -134,6 +136,7 @@ fn add(night: &mut FoldedNight, record: &NightRecord) {
     night.n_reps += record.n_reps;
     for (name, metric) in &record.metrics {
         night.values.entry(name.clone()).or_default().extend(&metric.values);
+        night.units.entry(name.clone()).or_default().extend(metric.units());
     }
     night.failures.extend(record.structural.failures.iter().cloned());
     night.errors.extend(record.errors.iter().cloned());

@@ -48,7 +48,10 @@ pub(super) fn files(observed: &Observed) -> Answer {
 /// A server that leaves processes behind is at fault even if its trace is fine.
 pub(super) fn leftovers(observed: &Observed) -> Answer {
     match &observed.record.shutdown {
-        None => Answer::CannotSay("how the server ended was not recorded".to_owned()),
+        None => Answer::CannotSay(match &observed.record.shared {
+            Some(shared) => format!("the server went on; how it ended is in {}/boot.json", shared.directory),
+            None => "how the server ended was not recorded".to_owned(),
+        }),
         Some(shutdown) if shutdown.left_nothing() => {
             Answer::Holds(format!("every server process ended by itself ({})", shutdown.status))
         }

@@ -18,6 +18,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod window;
 mod workload;
 
 pub use answer::Answer;

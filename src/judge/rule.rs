@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::answer::Answer;
 use super::verdict::Check;
-use super::{agreement, batches, bounds, client_times, evidence, gaps, ledger, ranks, steps, workload};
+use super::{
+    agreement, batches, bounds, client_times, evidence, gaps, ledger, ranks, steps, window, workload,
+};
 use crate::observe::{Observed, Rank};
 use crate::procedure::CustomCheck;
 
@@ -80,6 +82,7 @@ fn built_in() -> Vec<Rule> {
         Rule::of_run("files", evidence::files),
         Rule::of_rank("presence", steps::presence),
         Rule::of_rank("order", steps::order),
+        Rule::of_run("window", window::by_itself),
         Rule::of_run("workload", workload::as_planned),
         Rule::of_rank("ledger", ledger::reconcile),
         Rule::of_rank("batches", batches::bounded),

@@ -93,7 +93,7 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<At
         let hopeless = (all_there && stretch.quiet() >= STALLED)
             || (stretch.quiet() >= FAILED && log::profiler_complaint(wanted.log).is_some());
         if hopeless {
-            return settle(&stretch.files, wanted, with_late(status, &late), begun.elapsed()).map(Look::Done);
+            return settle(wanted, &mut late, status, begun.elapsed()).map(Look::Done);
         }
         Ok(Look::NotYet(status))
     });
@@ -101,7 +101,7 @@ pub(super) async fn wait(wanted: &Awaited<'_>, tell: &dyn Fn(&str)) -> Result<At
         Ok(()) => {}
         Err(Unmet::Failed(error)) => return Err(error),
         Err(Unmet::Overdue(status)) => {
-            settle(&look(wanted, &late)?, wanted, with_late(status, &late), begun.elapsed())?;
+            settle(wanted, &mut late, status, begun.elapsed())?;
         }
     }
     Ok(Attributed { own: look(wanted, &late)?.into_keys().collect(), late })
@@ -151,13 +151,23 @@ fn ends_itself(files: &Files) -> bool {
 
 /// At the end: with no worker trace at all there is nothing to decide; with some, the checks and the
 /// reader say what is missing better than a deadline does.
-fn settle(now: &Files, wanted: &Awaited<'_>, status: String, waited: Duration) -> Result<(), RunError> {
-    if now.keys().any(|path| !name(path).frontend) {
+fn settle(
+    wanted: &Awaited<'_>,
+    late: &mut BTreeSet<PathBuf>,
+    status: String,
+    waited: Duration,
+) -> Result<(), RunError> {
+    let mut files = look(wanted, late)?;
+    while let Examined::Late(file) = examine(&files, wanted, false) {
+        files.remove(&file);
+        late.insert(file);
+    }
+    if files.keys().any(|path| !name(path).frontend) {
         return Ok(());
     }
     Err(RunError::NoTrace {
         waited: Span(Duration::from_millis(waited.as_millis() as u64).min(wanted.limit.0)),
-        status,
+        status: with_late(status, late),
         complaint: log::profiler_complaint(wanted.log),
         log: log::tail(wanted.log.path),
     })

@@ -8,7 +8,7 @@ use super::table::{Column, Table};
 use crate::lane::Lane;
 use crate::observe::{Observed, Rank};
 use crate::plan::Expected;
-use crate::trace::{Budget, Counts, Operators, Step, StepKind, StepOperators, Trace};
+use crate::trace::{Budget, Counts, DefectKind, Operators, Step, StepKind, StepOperators, Trace};
 
 /// Lanes with ratios: hardware, and the stand-in, whose clock is its own. On a shared CPU decode steps of one
 /// procedure took 31 to 1,969 ms.
@@ -94,7 +94,13 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
         context_tokens: count(trace.totals.context_tokens),
         generation_tokens: count(trace.totals.generation_tokens),
         recompiles: trace.recompiles.in_window,
-        problems: trace.problems.iter().map(|problem| problem.code.code()).collect(),
+        // What was recorded before the window depends on the window before, where several share a boot.
+        problems: trace
+            .problems
+            .iter()
+            .filter(|problem| problem.code != DefectKind::OutsideWindow)
+            .map(|problem| problem.code.code())
+            .collect(),
         ..RankFacts::default()
     };
     // Without a single operator, as in a trace of high-level events, nothing may claim a closed world.

@@ -261,6 +261,8 @@ fn rank_fact(facts: &mut RankFacts, line: &str) -> Option<()> {
         "context_tokens" => value.clone_into(&mut facts.context_tokens),
         "generation_tokens" => value.clone_into(&mut facts.generation_tokens),
         "recompiles" => facts.recompiles = value.parse().ok()?,
+        // Written before windows shared boots; what came before a window is not its structure.
+        "problem" if value == "outside_window" => {}
         "problem" => {
             facts.problems.insert(value.to_owned());
         }

@@ -1,5 +1,6 @@
 //! The routes around completions: health, models, version, metrics, load, tokenizer, profiler.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +34,8 @@ pub(crate) struct App {
     pub(crate) served: AtomicU64,
     pub(crate) prompt_tokens: AtomicU64,
     pub(crate) generation_tokens: AtomicU64,
+    /// Prompts that were served, for the fault that answers them from the cache.
+    pub(crate) prompts: Mutex<HashSet<String>>,
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {

@@ -63,9 +63,11 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, body: Bytes) -> Res
     }
     check(&asked)?;
     let (prompt_tokens, max_tokens) = lengths(&asked, u64::from(app.options.max_model_len))?;
+    let cached = cached(&app, &asked, prompt_tokens);
     let (tokens, from_engine) = mpsc::unbounded_channel();
-    let call = Completion::new(Arc::clone(&app), prompt_tokens);
-    let request = Request { prompt_tokens, max_tokens, tokens };
+    let mut call = Completion::new(Arc::clone(&app), prompt_tokens);
+    call.cached = cached;
+    let request = Request { prompt_tokens: prompt_tokens - cached, max_tokens, tokens };
     app.commands.send(ToEngine::Submit(request)).map_err(|_| ApiError::internal("EngineDeadError"))?;
     if asked.stream {
         let usage = asked.stream_options.is_some_and(|options| options.include_usage);
@@ -133,6 +135,16 @@ fn lengths(asked: &Asked, longest: u64) -> Result<(u64, u64), ApiError> {
     Ok((prompt_tokens, max_tokens))
 }
 
+/// Prompt tokens that the prefix cache answers, by the fault: all but the last of a prompt that was served before.
+fn cached(app: &App, asked: &Asked, prompt_tokens: u64) -> u64 {
+    if app.options.fault != Some(Fault::CachedPrompt) {
+        return 0;
+    }
+    let prompt = asked.prompt.as_ref().map(Value::to_string).unwrap_or_default();
+    let known = app.prompts.lock().is_ok_and(|mut known| !known.insert(prompt));
+    if known { prompt_tokens - 1 } else { 0 }
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// One request being answered; counts itself out when it ends, however it ends.
@@ -141,6 +153,8 @@ struct Completion {
     id: String,
     created: u64,
     prompt_tokens: u64,
+    /// Of them, answered from the prefix cache.
+    cached: u64,
     generated: u64,
 }
 
@@ -149,7 +163,7 @@ impl Completion {
         app.in_flight.fetch_add(1, Ordering::Relaxed);
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let id = format!("cmpl-{:016x}", NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        Self { app, id, created, prompt_tokens, generated: 0 }
+        Self { app, id, created, prompt_tokens, cached: 0, generated: 0 }
     }
 
     fn log_token(&self) {
@@ -179,7 +193,7 @@ impl Completion {
             "prompt_tokens": self.prompt_tokens,
             "total_tokens": self.prompt_tokens + self.generated,
             "completion_tokens": self.generated,
-            "prompt_tokens_details": null,
+            "prompt_tokens_details": if self.cached > 0 { json!({"cached_tokens": self.cached}) } else { Value::Null },
         })
     }
 }

@@ -20,6 +20,7 @@ use super::trace_file::{PAUSE, leave};
 use super::worker_trace::WorkerTrace;
 
 /// Everything needed to write the files of one window.
+#[derive(Clone)]
 pub(super) struct Export {
     /// Of the front end.
     pub(super) directory: PathBuf,

@@ -100,6 +100,14 @@ pub enum Fault {
     ExtraItem,
     /// The sampler draws at random in place of taking the largest.
     SamplerSwap,
+    /// The trace of the window before is written once more while this one is closed.
+    LateFile,
+    /// The second window leaves what the first one recorded, and nothing of its own.
+    StaleFile,
+    /// A prompt that was served before is answered from the prefix cache, whatever its salt.
+    CachedPrompt,
+    /// `/stop_profile` answers 200 and leaves the session active: the next start is refused.
+    StuckSession,
 }
 
 impl Fault {
@@ -114,6 +122,15 @@ impl Fault {
     pub fn ranks(self) -> u32 {
         match self {
             Self::MissingRank | Self::SkewedRank | Self::LateRank => 2,
+            _ => 1,
+        }
+    }
+
+    /// Windows on one boot without which the fault cannot show.
+    #[must_use]
+    pub fn windows(self) -> u32 {
+        match self {
+            Self::LateFile | Self::StaleFile | Self::CachedPrompt | Self::StuckSession => 2,
             _ => 1,
         }
     }

@@ -101,6 +101,10 @@ pub const MATRIX: &[Expectation] = &[
     row(Fault::StopHangs, 3, "stop"),
     row(Fault::CrashOnStop, 3, "alive"),
     row(Fault::UnhealthyAfterStop, 3, "health"),
+    row(Fault::LateFile, 1, "window"),
+    row(Fault::StaleFile, 3, "traces"),
+    saying(row(Fault::CachedPrompt, 1, "window"), &["LEDGER", "STEPS"]),
+    row(Fault::StuckSession, 0, "second boot"),
     row(Fault::SlowStop, 0, "none"),
     row(Fault::AsyncExport, 0, "none"),
     row(Fault::LateRank, 0, "none"),
@@ -158,7 +162,8 @@ must be the one of the row, the detector must speak, and no check may fail that 
 `tracegate standin --list-faults` prints the same table.
 
 A detector is a check of the verdict, or the part of a run that gave up (exit code 3, `found by:` in the output). `none` means that a run must bear the fault and pass.
-Faults of one rank among others are played with two ranks.
+Faults of one rank among others are played with two ranks, and those of one window among others with two windows on one
+boot (`--repeat 2`): the second one is looked at. `second boot` means that the server was replaced, and the run says why.
 
 A fault can be played where a procedure has what it needs: it would change nothing elsewhere, or nothing that anybody looks at.
 There it is refused with exit code 2 and the names of procedures in which it can be played; the same test plays every fault in

@@ -23,6 +23,10 @@ pub(crate) struct Profiler {
     through_tmpdir: bool,
     disguise: Disguise,
     window: Option<Window>,
+    /// The window before, for faults that leave it once more.
+    before: Option<Export>,
+    /// The first session was never closed, by the fault.
+    stuck: bool,
     /// The Gaudi plugin's own events.
     events: Option<EventFile>,
 }
@@ -55,11 +59,13 @@ impl Profiler {
             through_tmpdir: options.through_tmpdir,
             disguise: Disguise::new(options.disguise),
             window: None,
+            before: None,
+            stuck: false,
         }
     }
 
     pub(crate) fn start(&mut self, now: i64) -> Result<(), ApiError> {
-        if self.window.is_some() || self.fault == Some(Fault::AlreadyActive) {
+        if self.window.is_some() || self.stuck || self.fault == Some(Fault::AlreadyActive) {
             return Err(ApiError::already_active());
         }
         let failed =
@@ -127,13 +133,20 @@ impl Profiler {
             disguise: self.disguise,
             config,
         };
+        self.stuck = self.fault == Some(Fault::StuckSession);
+        let before = self.before.replace(export.clone());
+        let exports = match (self.fault, before) {
+            (Some(Fault::LateFile), Some(before)) => vec![before, export],
+            (Some(Fault::StaleFile), Some(before)) => vec![before],
+            _ => vec![export],
+        };
         let later = self.fault == Some(Fault::AsyncExport);
         let writing = tokio::task::spawn_blocking(move || {
             if later {
                 std::thread::sleep(Duration::from_secs(2));
             }
             // vLLM's worker catches what the profiler raises: HTTP 200 is no proof of a trace.
-            if let Err(error) = export.write() {
+            if let Err(error) = exports.iter().try_for_each(Export::write) {
                 crate::log::line(format_args!("ERROR Failed to stop profiler: {error}"));
             }
         });

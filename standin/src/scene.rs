@@ -29,6 +29,8 @@ pub struct Scene {
     pub one_by_one: bool,
     /// Ranks.
     pub ranks: u32,
+    /// Windows on one boot.
+    pub windows: u32,
     /// The step gaps have bounds.
     pub bounds_gaps: bool,
     /// The distance between ranks has a bound.
@@ -57,6 +59,8 @@ pub enum Need {
     OneByOne,
     /// Several ranks, each with a trace.
     Ranks,
+    /// Several windows on one boot.
+    Windows,
     /// A bound of the step gaps.
     GapBounds,
     /// Something that the clocks of ranks are held against.
@@ -78,6 +82,7 @@ impl Need {
             Self::Stream => scene.streamed,
             Self::OneByOne => scene.one_by_one,
             Self::Ranks => scene.ranks > 1,
+            Self::Windows => scene.windows > 1,
             Self::GapBounds => scene.bounds_gaps,
             // Of several ranks of the plugin only the driver tells its steps.
             Self::Clocks => scene.bounds_skew || (scene.streamed && scene.dialect.plugin_version().is_none()),
@@ -97,6 +102,7 @@ impl Need {
             Self::Stream => "streamed answers",
             Self::OneByOne => "requests one by one",
             Self::Ranks => "several ranks",
+            Self::Windows => "several windows on one boot (--repeat 2)",
             Self::GapBounds => "bounds of the step gaps",
             Self::Clocks => "expect.max_rank_skew or streamed answers",
             Self::RecompileLimit => "expect.max_recompiles",
@@ -110,7 +116,7 @@ impl Fault {
     pub fn needs(self) -> &'static [Need] {
         use Need::{
             Clocks, GapBounds, OneByOne, Operators, Ranks, RecompileLimit, Routes, Server, Stream, WholeFile,
-            Window,
+            Window, Windows,
         };
         match self {
             Self::ExitDuringBoot | Self::NoTrace => &[],
@@ -151,6 +157,7 @@ impl Fault {
             Self::TruncatedTrace | Self::InvalidJson | Self::EmptyTrace | Self::SlowExport => &[WholeFile],
             Self::LongGaps => &[GapBounds],
             Self::StreamCut => &[Stream],
+            Self::LateFile | Self::StaleFile | Self::CachedPrompt | Self::StuckSession => &[Routes, Windows],
             Self::MissingRank | Self::LateRank => &[Window, Ranks],
             Self::SkewedRank => &[Window, Ranks, Clocks],
         }

@@ -142,6 +142,7 @@ async fn serve(options: StandinOptions) -> Result<(), StandinError> {
         served: AtomicU64::new(0),
         prompt_tokens: AtomicU64::new(0),
         generation_tokens: AtomicU64::new(0),
+        prompts: Mutex::default(),
     });
     announce(port, profiled);
     let warming = Arc::clone(&app);

@@ -5,6 +5,7 @@
 #[path = "../it/common/mod.rs"]
 mod common;
 mod endurance;
+mod groups;
 mod review;
 mod supervision;
 
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     // Endurance counts what the whole process holds; everything else mostly waits.
     let threads = if arguments.ignored || arguments.include_ignored { 1 } else { 24 };
     arguments.test_threads.get_or_insert(threads);
-    let trials = [supervision::trials(), review::trials(), endurance::trials()];
+    let trials = [supervision::trials(), groups::trials(), review::trials(), endurance::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

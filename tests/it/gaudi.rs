@@ -239,3 +239,26 @@ fn every_shipped_procedure_has_a_plan_on_each_of_its_lanes() {
         }
     }
 }
+
+/// Ten procedures were ten boots, of 10 to 30 minutes each on a device.
+#[test]
+fn as_many_boots_as_there_are_servers() {
+    let machine = Machine::new();
+    let path = format!("{}:/usr/bin:/bin", machine.path().display());
+    let plan = |arguments: &[&str]| {
+        let mut command = tracegate();
+        command.args(arguments).env("PATH", &path).env("TMPDIR", machine.path());
+        command
+    };
+    let output = plan(&["plan", "--groups", "--format", "json", "--lane", "gaudi"]).output().unwrap();
+    let matrix: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = plan(&["run", "--format", "json", "--lane", "gaudi", "--out"])
+        .arg(machine.path().join("out"))
+        .output()
+        .unwrap();
+    let ran: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(ran["cost"]["windows"], 10);
+    assert_eq!(ran["cost"]["boots"].as_u64(), Some(matrix["include"].as_array().unwrap().len() as u64));
+    assert_eq!(ran["cost"]["boots"], 8);
+}

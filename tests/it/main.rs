@@ -7,6 +7,7 @@ mod contributing;
 mod custom_checks;
 mod dialects;
 mod gaudi;
+mod groups;
 mod history;
 mod hostile;
 mod inspect;

@@ -20,12 +20,19 @@ const SHORT: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// Faults that leave less than the run waits for: the deadline of the traces ends the wait.
-const MISSING: [&str; 6] =
-    ["missing-rank", "no-trace", "frontend-only", "empty-trace", "truncated-trace", "invalid-json"];
+const MISSING: [&str; 7] = [
+    "missing-rank",
+    "no-trace",
+    "frontend-only",
+    "empty-trace",
+    "truncated-trace",
+    "invalid-json",
+    "stale-file",
+];
 
 /// Combinations of a fault and a shipped procedure that can be played. A rule that refuses more, or less, is a change
 /// of what is proved.
-const PLAYED: usize = 249;
+const PLAYED: usize = 265;
 
 /// One fault in one procedure.
 struct Pair<'a> {
@@ -62,7 +69,8 @@ impl Pair<'_> {
         let directory = tempfile::tempdir().unwrap();
         self.write(directory.path());
         let output = tracegate()
-            .args(["run", name, "--format", "json", "--fault", &fault, "--procedures"])
+            .args(["run", name, "--format", "json", "--fault", &fault])
+            .args(["--repeat", &self.row.fault.windows().to_string(), "--procedures"])
             .arg(directory.path())
             .arg("--snapshots")
             .arg(root().join("snapshots"))
@@ -88,8 +96,9 @@ impl Pair<'_> {
         }
         let json: serde_json::Value =
             serde_json::from_str(&out).map_err(|error| format!("{fault} in {name}: {error}"))?;
-        let run = &json["runs"][0];
-        let spoke = spoke(run);
+        let run = json["runs"].as_array().unwrap().last().unwrap();
+        let mut spoke = spoke(run);
+        spoke.extend(json["replaced"].as_array().unwrap().iter().map(|_| "second boot".to_owned()));
         let detector = self.row.detector_in(&self.procedure.scene());
         if detector == "none" {
             // A fault that is borne must have been there.
