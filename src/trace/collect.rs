@@ -3,7 +3,9 @@
 use super::annotation::Annotation;
 use super::defect::{DefectKind, Defects, Problem};
 use super::device::is_engine;
-use super::marks::{Counters, Marks, Timed, Values};
+use super::frame_marks::FrameMark;
+use super::label::Writer;
+use super::marks::{Counters, DeviceLane, Marks, Timed, Values};
 use super::names::{NameId, Names, Role};
 use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
 use super::read::Sink;
@@ -25,6 +27,8 @@ pub(crate) struct Collector {
     /// Objects among the events without a phase and without a time: none of a trace's events lacks both.
     shapeless: u64,
     pub(crate) steps: Vec<RawStep>,
+    /// Who named the steps, where that is not vLLM by its form alone.
+    pub(crate) writer: Option<Writer>,
     /// pid and tid of the first step: the lane on which the worker runs.
     pub(crate) step_lane: Option<LaneKey>,
     /// Lanes of the device's engines.
@@ -149,6 +153,7 @@ impl Collector {
                 if self.step_lane.is_none() {
                     self.step_lane = lane(self);
                 }
+                self.writer.get_or_insert(annotation.writer());
                 self.ambiguous +=
                     u64::from(matches!(annotation, Annotation::NewCached { new: 0, cached: 1.. }));
                 if self.steps.is_empty() {
@@ -156,6 +161,19 @@ impl Collector {
                     self.marks.frames = Vec::new();
                 }
                 self.steps.push(RawStep { batch: annotation.into(), start, duration });
+            }
+            Role::UnreadStep if category == "user_annotation" => {
+                self.marks.unread.push(Timed { what: (), start, duration });
+            }
+            // The host's own outweigh them, and stand in front of them.
+            Role::Step(_) | Role::ProfilerStep
+                if category == "gpu_user_annotation"
+                    && self.steps.is_empty()
+                    && self.marks.profiler_steps.is_empty() =>
+            {
+                if let Some(key) = lane(self) {
+                    self.on_device(key, role, start, duration);
+                }
             }
             Role::Refresh if category == "python_function" => {
                 self.refreshes.push((start, start + duration));
@@ -176,6 +194,9 @@ impl Collector {
                 self.marks.profiler_steps.push(Timed { what: (), start, duration });
             }
             Role::Frame(what) if category == "python_function" && self.steps.is_empty() => {
+                if matches!(what, FrameMark::Runs(_)) {
+                    self.writer.get_or_insert(Writer::Sglang);
+                }
                 if self.frame_lane.is_none() {
                     self.frame_lane = lane(self);
                 }
@@ -183,6 +204,36 @@ impl Collector {
             }
             _ => {}
         }
+    }
+
+    fn on_device(&mut self, key: LaneKey, role: Role, start: Nanos, duration: Nanos) {
+        let known = self.marks.device.iter().position(|(lane, _)| *lane == key);
+        let place = match known {
+            Some(place) => place,
+            // A device has some dozens of streams.
+            None if self.marks.device.len() >= 256 => return,
+            None => {
+                self.marks.device.push((key, DeviceLane::default()));
+                self.marks.device.len() - 1
+            }
+        };
+        let Some((_, lane)) = self.marks.device.get_mut(place) else { return };
+        match role {
+            Role::Step(annotation) => {
+                self.writer.get_or_insert(annotation.writer());
+                lane.steps.push(RawStep { batch: annotation.into(), start, duration });
+            }
+            _ => lane.iterations.push(Timed { what: (), start, duration }),
+        }
+    }
+
+    /// The trace is a server's: its metadata, its processes or its names say so.
+    pub(crate) fn serving(&self) -> bool {
+        let servers = ["VLLM", "vLLM", "sglang"];
+        let process = |name: &String| servers.iter().any(|server| name.starts_with(server));
+        self.metadata.vllm_version.is_some()
+            || self.names.serving()
+            || self.metadata.process_names.iter().any(process)
     }
 
     fn paired(&mut self, paired: Paired) {

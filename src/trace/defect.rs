@@ -72,10 +72,13 @@ pub enum DefectKind {
     ByteOrderMark,
     /// There are no events in the file.
     NoEvents,
-    /// A name that begins as a step annotation or a forward slice and is none: the step is not counted.
+    /// A name that begins as a step annotation or a forward slice and cannot be read: other evidence tells the steps,
+    /// or the step counts as of unknown kind.
     UnreadableAnnotation,
     /// Phases outside the profiler's window: the Gaudi plugin writes what it recorded since boot.
     OutsideWindow,
+    /// The steps were annotated on the device alone: their times are those of the device, not of the host.
+    DeviceAnnotations,
     /// An annotation that cannot tell a decode from a later chunk of a prompt.
     AmbiguousAnnotation,
 }
@@ -131,7 +134,13 @@ impl DefectKind {
 
     /// True for what is seen only when all steps are known: it has no place in the file.
     fn has_no_place(self) -> bool {
-        matches!(self, Self::AmbiguousAnnotation | Self::OutsideWindow | Self::OverlappingSlices)
+        matches!(
+            self,
+            Self::AmbiguousAnnotation
+                | Self::DeviceAnnotations
+                | Self::OutsideWindow
+                | Self::OverlappingSlices
+        )
     }
 
     /// The code in machine-readable output, such as `truncated_gzip`.

@@ -11,6 +11,7 @@ use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::file_name::{FileName, is_trace_name};
 use super::gap::{GapSummary, StepPair, gaps_by_pair};
+use super::label::Writer;
 use super::listing::trace_paths;
 use super::operators::Operators;
 use super::pairs::LaneKey;
@@ -84,6 +85,12 @@ pub struct Trace {
     pub events: u64,
     /// What told the kinds of the steps.
     pub evidence: Evidence,
+    /// Who named the steps; `None` without steps.
+    #[serde(default)]
+    pub writer: Option<Writer>,
+    /// The trace is a server's. Without steps it may be that of any model, such as one in training.
+    #[serde(default)]
+    pub serving: bool,
     /// In order of start.
     pub steps: Vec<Step>,
     /// Counts over the steps.
@@ -192,13 +199,21 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     }
     let annotated = std::mem::take(&mut collector.steps);
     let window = collector.window;
-    let Found { evidence, steps: raw_steps, outside } = choose(annotated, &mut collector.marks, window);
+    collector.marks.serving = collector.serving();
+    let Found { evidence, steps: raw_steps, outside, on_device } =
+        choose(annotated, &mut collector.marks, window);
     if outside > 0 {
         collector.note(
             DefectKind::OutsideWindow,
             outside,
             "phases recorded before the window was opened or after it was closed; they are left out",
         );
+    }
+    if on_device {
+        let steps = raw_steps.len() as u64;
+        let detail =
+            "no host side was recorded: start, duration and gap of the steps are those of the device";
+        collector.note(DefectKind::DeviceAnnotations, steps, detail);
     }
     let overlapping = overlapping_steps(&raw_steps);
     if overlapping > 0 {
@@ -255,6 +270,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         vllm_version: metadata.vllm_version,
         events,
         evidence,
+        writer: (!steps.is_empty()).then(|| collector.writer.unwrap_or(Writer::Vllm)),
+        serving: !steps.is_empty() || collector.marks.serving || format == Format::ServerEvents,
         totals: Totals::of(&steps),
         gaps: gaps_by_pair(&steps),
         recompiles,

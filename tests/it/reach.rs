@@ -1,6 +1,8 @@
 //! What `inspect` does with whatever file a user holds: read it, or refuse it by name. The files are made here, in the
 //! shape that other tools write.
 
+mod writers;
+
 use std::path::{Path, PathBuf};
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
