@@ -23,4 +23,5 @@ pub(crate) use execute::refuse;
 pub use machine::Machine;
 pub use record::{CacheGuard, Phase, RunRecord, RunState, SharedBoot, WindowRecord};
 pub use retention::prune;
+pub(crate) use retention::prune_boots;
 pub(crate) use shared::Boot;

@@ -1,10 +1,12 @@
 //! Which run directories stay: every run that failed, was cut off or had no verdict, and the newest of
 //! those that passed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::directory::RunDirectory;
-use super::record::RunState;
+use super::record::{RunRecord, RunState};
+use super::shared::{NAME as BOOT, RECORD as BOOT_RECORD};
 
 /// Run directories of a procedure in its lane's directory, with their numbers, in the order of the runs.
 pub(super) fn numbered(lane: &Path, procedure: &str) -> Vec<(u32, PathBuf)> {
@@ -34,6 +36,28 @@ pub fn prune(run: &RunDirectory, procedure: &str, keep: usize) -> usize {
         .collect();
     passed.truncate(passed.len().saturating_sub(keep));
     passed.iter().filter(|path| *path != run.path() && std::fs::remove_dir_all(path).is_ok()).count()
+}
+
+/// Removes the boot directories of a lane that ended in order and that no run there refers to; returns how many.
+pub(crate) fn prune_boots(lane: &Path) -> usize {
+    let entries = std::fs::read_dir(lane).into_iter().flatten().flatten();
+    let used: BTreeSet<String> = entries
+        .filter_map(|entry| RunDirectory::open(&entry.path()).ok()?.record().ok()?.shared)
+        .map(|shared| shared.directory.trim_start_matches("../").to_owned())
+        .collect();
+    let unused = numbered(lane, BOOT).into_iter().filter(|(_, path)| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        !used.contains(&*name) && ended_in_order(path)
+    });
+    unused.filter(|(_, path)| std::fs::remove_dir_all(path).is_ok()).count()
+}
+
+/// A boot whose server was replaced, or left something, is evidence.
+fn ended_in_order(boot: &Path) -> bool {
+    let record: Result<RunRecord, _> = RunDirectory::at(boot.to_owned()).read_json(BOOT_RECORD);
+    record.is_ok_and(|record| {
+        record.state == RunState::Complete && record.shutdown.is_some_and(|shutdown| shutdown.left_nothing())
+    })
 }
 
 /// A run that did not complete, or whose verdict cannot be read, has not passed.

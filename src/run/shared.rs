@@ -22,8 +22,8 @@ use crate::time::Nanos;
 use crate::trace::trace_files;
 
 /// The name of boot directories, and of the record in one.
-const NAME: &str = "boot";
-const RECORD: &str = "boot.json";
+pub(super) const NAME: &str = "boot";
+pub(super) const RECORD: &str = "boot.json";
 /// Longest wait for the answer to a reset of the prefix cache.
 const RESET: Span = Span(Duration::from_secs(5));
 

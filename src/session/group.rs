@@ -1,6 +1,7 @@
 //! A session: one server at a time, kept while the next plan wants the same one, replaced when a window spoilt it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
@@ -8,7 +9,7 @@ use tracegate_standin::Fault;
 
 use super::cost::Cost;
 use crate::plan::Plan;
-use crate::run::{Boot, Phase, RunDirectory, RunError, execute, refuse};
+use crate::run::{Boot, Phase, RunDirectory, RunError, execute, prune_boots, refuse};
 use crate::server::interrupt::Active;
 
 /// Boots lost in a row after which the rest of a group is not tried.
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     /// Boots of the server that were lost since its last window that came to its end: the server and why.
     lost: (String, Vec<String>),
     cost: Cost,
+    /// Where boots were made.
+    lanes: BTreeSet<PathBuf>,
     /// Boots whose server left processes behind.
     leftovers: Vec<String>,
     /// Windows that a server was replaced for, and why.
@@ -47,6 +50,7 @@ impl Session {
             boot: None,
             lost: (String::new(), Vec::new()),
             cost: Cost::default(),
+            lanes: BTreeSet::new(),
             leftovers: Vec::new(),
             replaced: Vec::new(),
             active,
@@ -165,6 +169,7 @@ impl Session {
 
     fn end_boot(&mut self, reason: Option<&str>) {
         if let Some((plan, boot)) = self.boot.take() {
+            self.lanes.extend(boot.directory().parent().map(Path::to_owned));
             self.leftovers.extend(self.runtime.block_on(boot.end(&plan, reason)));
         }
     }
@@ -177,6 +182,10 @@ impl Session {
     /// Ends the server; names the boots that left processes behind.
     pub(crate) fn end(mut self) -> Vec<String> {
         self.end_boot(None);
+        // Boots are evidence of their windows; those of which none is left go with them.
+        for lane in &self.lanes {
+            prune_boots(lane);
+        }
         std::mem::take(&mut self.leftovers)
     }
 }

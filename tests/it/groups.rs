@@ -160,3 +160,31 @@ fn groups_are_listed_as_a_matrix_and_run_one_by_one() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("there is no boot group \"nope\"; there are"));
 }
+
+/// Boot directories stayed although the runs that they belong to were removed.
+#[test]
+fn boots_go_with_the_last_of_their_windows() {
+    let directory = tempfile::tempdir().unwrap();
+    let boots = || {
+        let entries = std::fs::read_dir(directory.path().join("standin")).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let mut boots: Vec<String> = names.filter(|name| name.starts_with("boot-")).collect();
+        boots.sort();
+        boots
+    };
+    let run = |arguments: &[&str]| {
+        let output = tracegate()
+            .args(["run", "async_single_request", "--repeat", "2", "--keep", "2", "-q", "--out"])
+            .arg(directory.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        output.status.code()
+    };
+    assert_eq!((run(&[]), boots()), (Some(0), vec!["boot-1".to_owned()]));
+    // The first two windows are the oldest of four passed ones.
+    assert_eq!((run(&[]), boots()), (Some(0), vec!["boot-2".to_owned()]));
+    // Failed windows stay, and so does their boot.
+    assert_eq!(run(&["--fault", "drop-decode"]), Some(1));
+    assert_eq!((run(&[]), boots()), (Some(0), vec!["boot-3".to_owned(), "boot-4".to_owned()]));
+}
