@@ -129,7 +129,13 @@ pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
 /// The device's side of a trace; a measure of its own, never mixed with the step gaps.
 pub(crate) fn device(device: Option<&Device>) -> String {
     let Some(device) = device else {
-        return "device-idle gaps: not applicable, the trace has no engine events (hardware tracing was off) or no steps\n".to_owned();
+        return "device-idle gaps: not applicable, the trace has no engine events (hardware tracing was off)\n".to_owned();
     };
-    format!("device-idle gaps, {} engine events\n{}", device.events, traces::gaps(&device.gaps).text())
+    format!(
+        "device busy {}, idle {}; device-idle gaps, {} engine events\n{}",
+        device.busy_ns,
+        device.idle_ns,
+        device.events,
+        traces::gaps(&device.gaps).text()
+    )
 }

@@ -13,7 +13,7 @@ use super::file_name::{FileName, is_trace_name};
 use super::gap::{GapSummary, StepPair, gaps_by_pair};
 use super::label::Writer;
 use super::listing::trace_paths;
-use super::operators::Operators;
+use super::operators::{Names, Operators};
 use super::pairs::LaneKey;
 use super::read::read_file;
 use super::step::{Evidence, Step, Totals, arrange};
@@ -374,10 +374,21 @@ pub(crate) fn inspect_under(paths: &[PathBuf], recursive: bool) -> io::Result<Ve
 /// # Errors
 /// As [`inspect`].
 pub(crate) fn inspect_with_operators(paths: &[PathBuf]) -> io::Result<Vec<(Trace, Operators)>> {
+    inspect_with(paths, |path, trace| Operators::read(path, trace, Names::Stable))
+}
+
+/// The same with what a second reading of each file gives.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_with<T: Send>(
+    paths: &[PathBuf],
+    again: impl Fn(&Path, &Trace) -> T + Sync,
+) -> io::Result<Vec<(Trace, T)>> {
     let read = |path: &Path| {
         let trace = Trace::read(path);
-        let operators = Operators::read(path, &trace);
-        (trace, operators)
+        let further = again(path, &trace);
+        (trace, further)
     };
     Ok(read_all(&trace_paths(paths, false)?, read))
 }

@@ -1,6 +1,7 @@
 //! What `inspect` does with whatever file a user holds: read it, or refuse it by name. The files are made here, in the
 //! shape that other tools write.
 
+mod device;
 mod writers;
 
 use std::path::{Path, PathBuf};
