@@ -51,6 +51,21 @@ impl Builder<'_> {
         vec![Command { argv, env: BTreeMap::from([("HOME".to_owned(), format!("{RUN}/home"))]) }]
     }
 
+    /// The manual's data type. Where it names none, a CPU would take float16, which oneDNN multiplies on some
+    /// processors only: the operators, and with them the reviewed structure, would depend on the machine.
+    fn dtype(&mut self) -> Option<String> {
+        if self.procedure.server.dtype.is_none() && self.site.lane == Lane::VllmCpu {
+            self.adapt(
+                "no --dtype",
+                "--dtype bfloat16",
+                "the model's own float16 runs aten::addmm on one processor and _C::onednn_mm on another",
+                "measured on 0.32.0 on two processors, one with AMX",
+            );
+            return Some("bfloat16".to_owned());
+        }
+        self.procedure.server.dtype.clone()
+    }
+
     pub(super) fn server(&mut self) -> Command {
         let mut argv = self.site.launcher.clone();
         let mut env = self.site.env.clone();
@@ -113,13 +128,14 @@ impl Builder<'_> {
         }
     }
 
-    fn flags(&self, argv: &mut Vec<String>) {
+    fn flags(&mut self, argv: &mut Vec<String>) {
+        let dtype = self.dtype();
         let server = &self.procedure.server;
         let number = |value: Option<u32>| value.map(|value| value.to_string());
         for (flag, value) in [
             ("--tensor-parallel-size", Some(server.tensor_parallel_size.to_string())),
             ("--max-num-seqs", number(server.max_num_seqs)),
-            ("--dtype", server.dtype.clone()),
+            ("--dtype", dtype),
             ("--max-model-len", number(server.max_model_len)),
         ] {
             if let Some(value) = value {
