@@ -156,6 +156,11 @@ impl Collector {
                 self.writer.get_or_insert(annotation.writer());
                 self.ambiguous +=
                     u64::from(matches!(annotation, Annotation::NewCached { new: 0, cached: 1.. }));
+                if let Annotation::Label(_, batch) = annotation {
+                    self.writer = Some(annotation.writer());
+                    self.marks.labels.push(RawStep { batch, start, duration });
+                    return;
+                }
                 if self.steps.is_empty() {
                     // Annotations outweigh frames, of which a file has thousands a step.
                     self.marks.frames = Vec::new();
@@ -178,6 +183,7 @@ impl Collector {
             Role::Refresh if category == "python_function" => {
                 self.refreshes.push((start, start + duration));
             }
+            Role::Capture if category == "user_annotation" => self.marks.captures = true,
             Role::Window => self.window = Some((start, start + duration)),
             Role::Compile => self.compiles.push((start, name)),
             // The plugin's slices have no category; an operator may have the same name.

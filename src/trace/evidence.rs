@@ -30,6 +30,7 @@ pub(crate) fn choose(
     marks: &mut Marks,
     window: Option<(Nanos, Nanos)>,
 ) -> Found {
+    marks.add_labels(&mut annotated);
     if !annotated.is_empty() {
         // One that cannot be read is a step all the same.
         annotated.extend(marks.unread.iter().map(RawStep::span));
@@ -56,11 +57,26 @@ pub(crate) fn choose(
 }
 
 impl Marks {
+    /// Adds the labels that are no second name of a step: TraceLens has SGLang write vLLM's annotation around its own.
+    fn add_labels(&mut self, annotated: &mut Vec<RawStep>) {
+        let mut around: Vec<(Nanos, Nanos)> =
+            annotated.iter().map(|step| (step.start, step.start + step.duration)).collect();
+        around.sort_unstable();
+        let named = |label: &RawStep| {
+            let behind = around.partition_point(|(start, _)| *start <= label.start);
+            behind.checked_sub(1).and_then(|at| around.get(at)).is_some_and(|(_, end)| label.start < *end)
+        };
+        annotated.extend(self.labels.iter().filter(|label| !named(label)));
+    }
+
     /// Steps of which nothing is known but that they were there: annotations that cannot be read, and the iterations
     /// of a profiler with a schedule, which in a server are its steps.
     fn bare(&mut self, outside: u64) -> Found {
         let unread: Vec<RawStep> = self.unread.iter().map(RawStep::span).collect();
-        let iterations = std::mem::take(&mut self.profiler_steps);
+        let mut iterations = std::mem::take(&mut self.profiler_steps);
+        if self.captures {
+            iterations.clear();
+        }
         let found = |steps| Found::new(Evidence::Annotation, steps, outside);
         if !unread.is_empty() {
             return found(unread);

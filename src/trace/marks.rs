@@ -39,6 +39,10 @@ pub(crate) struct Marks {
     pub(crate) profiler_steps: Vec<Timed<()>>,
     /// Annotations that name a step and cannot be read further.
     pub(crate) unread: Vec<Timed<()>>,
+    /// Steps as labels of other servers tell them.
+    pub(crate) labels: Vec<RawStep>,
+    /// Graphs were captured: iterations of a profiler are no steps then.
+    pub(crate) captures: bool,
     /// What was annotated on the device alone, by the lane that shows it: each stream repeats it.
     pub(crate) device: Vec<(LaneKey, DeviceLane)>,
     /// The trace is a server's, whatever tells its steps.

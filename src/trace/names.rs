@@ -28,6 +28,8 @@ pub(crate) enum Role {
     Forward(Bucket),
     /// The plugin's warm-up.
     WarmUp,
+    /// `capture_32_DECODE`: a graph is recorded, which is no step.
+    Capture,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     ProfilerStep,
     /// A Python frame under which the sampler's parameters are copied into the batch.
@@ -143,6 +145,7 @@ impl Role {
             "warmup" => Self::WarmUp,
             _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
             _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,
+            _ if is_capture(name) => Self::Capture,
             _ if is_refresh(name) => Self::Refresh,
             _ => None
                 .or_else(|| Annotation::parse(name.as_bytes()).map(Self::Step))
@@ -152,6 +155,11 @@ impl Role {
                 .unwrap_or(Self::Other),
         }
     }
+}
+
+fn is_capture(name: &str) -> bool {
+    let rest = name.strip_prefix("capture_").unwrap_or_default();
+    rest.split_once('_').is_some_and(|(size, mode)| size.parse::<u32>().is_ok() && !mode.is_empty())
 }
 
 fn is_of_server(name: &str) -> bool {

@@ -33,6 +33,13 @@ fn sglang_names_its_steps_in_brackets() {
     assert_eq!(trace["steps"][0]["context_tokens"], 15_360);
     assert_eq!(trace["steps"][1]["generation_requests"], 32);
     assert_eq!(trace["steps"][1]["generation_tokens"], Value::Null, "speculative decoding may make more");
+    // Both names of one step.
+    let both = [
+        step("execute_9_context_1(sq9sk9sqsq81sqsk81)_generation_0(sq0sk0sqsq0sqsk0)", 0, 50),
+        step("step[EXTEND bs=1 toks=9]", 2, 40),
+    ];
+    let trace = read("", &both);
+    assert_eq!((kinds(&trace), &trace["writer"]), (vec!["prompt"], &"sglang".into()));
     let frames = [
         frame("sglang/srt/model_executor/model_runner.py(1700): forward_extend", 0, 9),
         frame("sglang/srt/model_executor/model_runner.py(1650): forward_decode", 20, 9),
@@ -72,6 +79,8 @@ fn iterations_are_steps_of_a_server_only() {
         [step("ProfilerStep#3", 0, 50), step("ProfilerStep#4", 60, 50), slice("cpu_op", "aten::mm", 1, 1)];
     let trace = read(r#""vllm_version":"0.11.0","#, &iterations);
     assert_eq!(kinds(&trace), ["unclassified", "unclassified"]);
+    let captured = [&iterations[..], &[step("capture_32_DECODE", 2, 5)]].concat();
+    assert_eq!(kinds(&read(r#""vllm_version":"0.11.0","#, &captured)), Vec::<&str>::new());
     // The same of a model in training.
     let trace = read("", &iterations);
     assert_eq!((kinds(&trace), &trace["serving"]), (vec![], &false.into()));
