@@ -31,7 +31,7 @@ fn rank(number: u32, base: Option<i64>, steps: &[&str]) -> (Trace, Operators) {
     let base = base.map_or_else(String::new, |base| format!("\"baseTimeNanoseconds\":{base},"));
     std::fs::write(&path, format!("{{{base}\"traceEvents\":[{}]}}", events.join(","))).unwrap();
     let trace = Trace::read(&path);
-    let operators = Operators::read(&path, &trace);
+    let operators = Operators::read(&path, &trace, crate::trace::KernelNames::Stable);
     (trace, operators)
 }
 

@@ -2,7 +2,7 @@
 //! proves a step but not its kind leaves it unclassified.
 
 use super::frame_marks::FrameMark;
-use super::marks::{Marks, Timed};
+use super::marks::{DeviceLane, Marks, Timed};
 use super::step::{Batch, Evidence, RawStep, StepKind};
 use crate::time::Nanos;
 
@@ -14,28 +14,89 @@ pub(crate) struct Found {
     pub(crate) evidence: Evidence,
     pub(crate) steps: Vec<RawStep>,
     pub(crate) outside: u64,
+    /// The times are the device's: the host's side was not recorded.
+    pub(crate) on_device: bool,
+}
+
+impl Found {
+    fn new(evidence: Evidence, steps: Vec<RawStep>, outside: u64) -> Self {
+        Self { evidence, steps, outside, on_device: false }
+    }
 }
 
 /// Chooses the best tier with at least one step. `annotated` are the steps of annotations.
-pub(crate) fn choose(annotated: Vec<RawStep>, marks: &mut Marks, window: Option<(Nanos, Nanos)>) -> Found {
+pub(crate) fn choose(
+    mut annotated: Vec<RawStep>,
+    marks: &mut Marks,
+    window: Option<(Nanos, Nanos)>,
+) -> Found {
+    marks.add_labels(&mut annotated);
     if !annotated.is_empty() {
-        return Found { evidence: Evidence::Annotation, steps: annotated, outside: 0 };
+        // One that cannot be read is a step all the same.
+        annotated.extend(marks.unread.iter().map(RawStep::span));
+        return Found::new(Evidence::Annotation, annotated, 0);
+    }
+    let on_device = marks.on_device(|lane| std::mem::take(&mut lane.steps));
+    if !on_device.is_empty() {
+        return Found { on_device: true, ..Found::new(Evidence::Annotation, on_device, 0) };
     }
     let outside = marks.keep_load(window);
     let high_level = marks.high_level();
     if !high_level.is_empty() {
-        return Found { evidence: Evidence::HighLevel, steps: high_level, outside };
+        return Found::new(Evidence::HighLevel, high_level, outside);
     }
     let forwards = marks.model_forward();
     if !forwards.is_empty() {
-        return Found { evidence: Evidence::ModelForward, steps: forwards, outside };
+        return Found::new(Evidence::ModelForward, forwards, outside);
     }
     let frames = marks.by_frames();
-    let evidence = if frames.is_empty() { Evidence::None } else { Evidence::Frames };
-    Found { evidence, steps: frames, outside }
+    if !frames.is_empty() {
+        return Found::new(Evidence::Frames, frames, outside);
+    }
+    marks.bare(outside)
 }
 
 impl Marks {
+    /// Adds the labels that are no second name of a step: TraceLens has SGLang write vLLM's annotation around its own.
+    fn add_labels(&mut self, annotated: &mut Vec<RawStep>) {
+        let mut around: Vec<(Nanos, Nanos)> =
+            annotated.iter().map(|step| (step.start, step.start + step.duration)).collect();
+        around.sort_unstable();
+        let named = |label: &RawStep| {
+            let behind = around.partition_point(|(start, _)| *start <= label.start);
+            behind.checked_sub(1).and_then(|at| around.get(at)).is_some_and(|(_, end)| label.start < *end)
+        };
+        annotated.extend(self.labels.iter().filter(|label| !named(label)));
+    }
+
+    /// Steps of which nothing is known but that they were there: annotations that cannot be read, and the iterations
+    /// of a profiler with a schedule, which in a server are its steps.
+    fn bare(&mut self, outside: u64) -> Found {
+        let unread: Vec<RawStep> = self.unread.iter().map(RawStep::span).collect();
+        let mut iterations = std::mem::take(&mut self.profiler_steps);
+        if self.captures {
+            iterations.clear();
+        }
+        let found = |steps| Found::new(Evidence::Annotation, steps, outside);
+        if !unread.is_empty() {
+            return found(unread);
+        }
+        if self.serving && !iterations.is_empty() {
+            return found(iterations.iter().map(RawStep::span).collect());
+        }
+        let on_device = self.on_device(|lane| lane.iterations.iter().map(RawStep::span).collect());
+        if self.serving && !on_device.is_empty() {
+            return Found { on_device: true, ..found(on_device) };
+        }
+        Found::new(Evidence::None, Vec::new(), outside)
+    }
+
+    /// The steps of the device's lane that shows most of them.
+    fn on_device(&mut self, steps: impl Fn(&mut DeviceLane) -> Vec<RawStep>) -> Vec<RawStep> {
+        let lanes = self.device.iter_mut().map(|(_, lane)| steps(lane));
+        lanes.fold(Vec::new(), |most, steps| if steps.len() > most.len() { steps } else { most })
+    }
+
     /// Drops the plugin's slices of warm-up: in front of the end of `warmup`, and outside the
     /// profiler's window (in `full` mode what was recorded before the start is written, too:
     /// vllm-gaudi `hpu_worker.py:141-157` is not reached). Returns how many lay outside the window.
@@ -99,6 +160,18 @@ impl Marks {
     /// each group of prompts and then once for the decodes.
     fn by_frames(&mut self) -> Vec<RawStep> {
         self.frames.sort_by_key(|frame| (frame.start, std::cmp::Reverse(frame.duration)));
+        let kind = |frame: &Timed<FrameMark>| match frame.what {
+            FrameMark::Runs(kind) => Some(RawStep { batch: Batch::of_kind(kind), ..RawStep::span(frame) }),
+            _ => None,
+        };
+        let told: Vec<RawStep> = self.frames.iter().filter_map(kind).collect();
+        if !told.is_empty() {
+            return told;
+        }
+        // A worker's frame holds its runner's, and only one of them begins a batch.
+        let begins = |mark| self.frames.iter().any(|frame| frame.what == mark);
+        let redundant = if begins(FrameMark::Scheduled) { Some(FrameMark::Handed) } else { None };
+        self.frames.retain(|frame| Some(frame.what) != redundant);
         let mut batches = self.batches();
         batches.retain(|batch| batch.scheduled.is_some() || !batch.forwards.is_empty());
         // Without any sign of work in the whole trace its absence in one batch proves nothing.
@@ -113,17 +186,21 @@ impl Marks {
         marks.extend(self.frames.iter().map(|frame| (frame.start, Some(frame))));
         marks.sort_by_key(|(start, _)| *start);
         for (_, mark) in marks {
-            let begins = mark.is_none_or(|frame| frame.what == FrameMark::Scheduled);
+            let begins =
+                mark.is_none_or(|frame| matches!(frame.what, FrameMark::Scheduled | FrameMark::Handed));
             if begins || batches.is_empty() {
                 batches.push(ScheduledBatch::default());
             }
             let (Some(frame), Some(batch)) = (mark, batches.last_mut()) else { continue };
             match frame.what {
-                FrameMark::Scheduled => batch.scheduled = Some((frame.start, frame.duration)),
+                FrameMark::Scheduled | FrameMark::Handed => {
+                    batch.scheduled = Some((frame.start, frame.duration))
+                }
                 FrameMark::Forward => batch.forwards.push((frame.start, frame.duration)),
                 FrameMark::Work => batch.work = true,
                 FrameMark::Prompt => batch.prompt = true,
                 FrameMark::Decode => batch.decode = true,
+                FrameMark::Runs(_) => {}
             }
         }
         batches

@@ -1,6 +1,8 @@
 //! Python frames that tell something of a step, as one table: file, function, meaning, source. Line numbers
 //! change with every version and are never looked at.
 
+use super::step::StepKind;
+
 /// What a frame proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameMark {
@@ -14,6 +16,10 @@ pub(crate) enum FrameMark {
     Prompt,
     /// Reached only for decodes.
     Decode,
+    /// One execution of the model that says its kind by itself.
+    Runs(StepKind),
+    /// A worker that hands a batch on to the model; inside `Scheduled`, where the worker's own frame is there.
+    Handed,
 }
 
 /// (end of the file's path, function, meaning).
@@ -23,12 +29,21 @@ pub(crate) enum FrameMark {
 /// being idle). CPU attention of 0.11: prompts and decodes take different calls (`cpu_attn.py:584-636`,
 /// measured); a GPU's attention takes one for both and proves neither. Gaudi: vllm-gaudi `hpu_worker.py:569-592` and
 /// `hpu_model_runner.py:2724-2726, 3074-3086, 4435-4560` at 091bbadd, read and never run on hardware.
+///
+/// The runner's own frame stands in for the worker's where a trace has only that (TraceLens' MI300 traces). SGLang:
+/// `model_runner.py` runs each batch through one of these; `replay` is a decode from a graph.
 const TABLE: &[(&str, &str, FrameMark)] = &[
     ("worker/gpu_worker.py", "execute_model", FrameMark::Scheduled),
     ("worker/gpu_model_runner.py", "_prepare_inputs", FrameMark::Work),
     ("attention/backends/cpu_attn.py", "_run_sdpa_forward", FrameMark::Prompt),
     ("llm/modules/mha_fusion.py", "flash_attn_varlen_func", FrameMark::Prompt),
     ("attention/backends/cpu_attn.py", "forward_decode", FrameMark::Decode),
+    ("worker/gpu_model_runner.py", "execute_model", FrameMark::Handed),
+    ("model_executor/model_runner.py", "forward_decode", FrameMark::Runs(StepKind::Decode)),
+    ("model_executor/model_runner.py", "forward_extend", FrameMark::Runs(StepKind::Prompt)),
+    ("model_executor/model_runner.py", "forward_split_prefill", FrameMark::Runs(StepKind::Prompt)),
+    ("model_executor/model_runner.py", "forward_idle", FrameMark::Runs(StepKind::Idle)),
+    ("model_executor/cuda_graph_runner.py", "replay", FrameMark::Runs(StepKind::Decode)),
     ("worker/hpu_worker.py", "execute_model", FrameMark::Scheduled),
     ("worker/hpu_model_runner.py", "_execute_model_generic", FrameMark::Forward),
     ("worker/hpu_model_runner.py", "_create_decode_input_data", FrameMark::Decode),

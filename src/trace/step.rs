@@ -205,6 +205,7 @@ impl From<Annotation> for Batch {
                 Some(generation_tokens),
             ),
             Annotation::NewCached { new, cached } => Self::counted(new, None, cached, None),
+            Annotation::Label(_, batch) => batch,
         }
     }
 }
