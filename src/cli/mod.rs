@@ -5,6 +5,7 @@ mod diff;
 mod directories;
 mod doctor;
 mod exit;
+mod export;
 mod form;
 mod history;
 mod inspect;
@@ -60,6 +61,8 @@ enum Verb {
     History(history::HistoryVerb),
     /// Write the report of runs: a page, a job summary, or JUnit
     Report(report::ReportVerb),
+    /// Write a trace in Perfetto's own form: nothing dropped, steps and gaps on top
+    Export(export::Export),
     /// Serve one trace on loopback for the Perfetto UI, and print the link to its largest gap
     Open(open::Open),
     /// Serve the embedded stand-in: it imitates a vLLM server and computes no text
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Synth(verb) => verb.run(),
         Verb::Setup(verb) => verb.run(),
         Verb::Open(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Schema => schema::schema(),
         Verb::Man => shell::man(),

@@ -113,16 +113,26 @@ async fn answer(
     }
     let body = match method {
         Method::OPTIONS => return shared.allow(plain(StatusCode::NO_CONTENT)),
-        Method::HEAD => Body::empty(),
+        Method::HEAD => match tokio::fs::metadata(&shared.served.path).await {
+            Ok(file) => {
+                let mut response = Response::new(Body::empty());
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(file.len()));
+                return shared.allow(binary(response));
+            }
+            Err(_) => return plain(StatusCode::INTERNAL_SERVER_ERROR),
+        },
         Method::GET => match tokio::fs::File::open(&shared.served.path).await {
             Ok(file) => shared.stream(file),
             Err(_) => return plain(StatusCode::INTERNAL_SERVER_ERROR),
         },
         _ => return plain(StatusCode::METHOD_NOT_ALLOWED),
     };
-    let mut response = Response::new(body);
+    shared.allow(binary(Response::new(body)))
+}
+
+fn binary(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    shared.allow(response)
+    response
 }
 
 impl Shared {

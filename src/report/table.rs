@@ -3,8 +3,9 @@
 use super::traces;
 use crate::judge::{Check, Decided, Verdict};
 use crate::observe::arrivals;
+use crate::text::inert;
 use crate::time::Nanos;
-use crate::trace::{Device, ExplainedGap, Ranks, Trace};
+use crate::trace::{Census, Device, ExplainedGap, Ranks, Trace};
 
 /// Everything a person wants to see of a decided run.
 pub(crate) fn decided(decided: &Decided) -> String {
@@ -77,6 +78,33 @@ pub(crate) fn ranks(workers: &[&Trace]) -> Option<String> {
     Some(format!("{count} ranks  {same}, {skew}\n"))
 }
 
+/// Which ranks are there, and what stands beside them; a line for each thing that is wrong.
+pub(crate) fn census(census: &Census) -> String {
+    let numbers = |ranks: &[u32]| ranks.iter().take(RANKS).map(|rank| format!(" {rank}")).collect::<String>();
+    let more = |ranks: &[u32]| if ranks.len() > RANKS { ", …" } else { "" };
+    let mut text = String::new();
+    if let (Some(world), false) = (census.world_size, census.missing.is_empty()) {
+        let (missing, there) = (&census.missing, census.present.len());
+        text += &format!("ranks  {there} of {world}, missing{}{}\n", numbers(missing), more(missing));
+    }
+    for twice in &census.duplicated {
+        let files = twice.files.iter().map(|file| inert(file, 300)).collect::<Vec<_>>().join(", ");
+        text += &format!(
+            "rank {} has {} files ({}): {files}\n",
+            twice.rank,
+            twice.files.len(),
+            inert(&twice.because, 200)
+        );
+    }
+    for other in &census.foreign {
+        text += &format!("of another run: {} ({})\n", inert(&other.file, 300), inert(&other.because, 200));
+    }
+    text
+}
+
+/// Ranks that are named in a line.
+const RANKS: usize = 32;
+
 /// Which frames filled the largest gaps.
 pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
     let mut text = String::new();
@@ -108,7 +136,13 @@ pub(crate) fn explained(gaps: &[ExplainedGap]) -> String {
 /// The device's side of a trace; a measure of its own, never mixed with the step gaps.
 pub(crate) fn device(device: Option<&Device>) -> String {
     let Some(device) = device else {
-        return "device-idle gaps: not applicable, the trace has no engine events (hardware tracing was off) or no steps\n".to_owned();
+        return "device-idle gaps: not applicable, the trace has no engine events (hardware tracing was off)\n".to_owned();
     };
-    format!("device-idle gaps, {} engine events\n{}", device.events, traces::gaps(&device.gaps).text())
+    format!(
+        "device busy {}, idle {}; device-idle gaps, {} engine events\n{}",
+        device.busy_ns,
+        device.idle_ns,
+        device.events,
+        traces::gaps(&device.gaps).text()
+    )
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::grid::{Column, Grid, cell, numbers, words};
 use crate::observe::Arrivals;
 use crate::text::inert;
-use crate::trace::{GapSummary, Problem, Step, StepPair, Trace, TraceRole};
+use crate::trace::{GapSummary, Problem, Step, StepPair, Trace, TraceRole, Writer};
 
 /// Steps shown of a long trace: the first and the last ones.
 const FIRST_STEPS: usize = 30;
@@ -71,7 +71,11 @@ fn code(text: &str) -> String {
 }
 
 fn description(trace: &Trace) -> Vec<String> {
+    if trace.is_none() {
+        return vec!["no trace".to_owned()];
+    }
     let role = match trace.role {
+        TraceRole::Worker if !trace.serving => "no serving steps: not the trace of a server",
         TraceRole::Worker => "worker",
         TraceRole::Frontend => "frontend",
     };
@@ -85,7 +89,11 @@ fn description(trace: &Trace) -> Vec<String> {
     }
     parts.push(format!("{} events", trace.events));
     let nesting = trace.nesting.map_or_else(String::new, |nesting| format!(" ({})", nesting.words()));
-    parts.push(format!("evidence {}{nesting}", trace.evidence.name()));
+    let by = trace.writer.filter(|writer| *writer != Writer::Vllm);
+    let by = by.map_or_else(String::new, |writer| format!(" of {}", writer.name()));
+    if trace.serving || trace.role == TraceRole::Frontend {
+        parts.push(format!("evidence {}{by}{nesting}", trace.evidence.name()));
+    }
     parts
 }
 

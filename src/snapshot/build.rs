@@ -58,6 +58,29 @@ impl Snapshot {
         };
         Self { ranks: grouped(traces.into_iter().map(of_rank)), ..Self::default() }
     }
+
+    /// What files ran as wholes, their steps aside.
+    #[must_use]
+    pub(crate) fn of_files<'a>(traces: impl IntoIterator<Item = (&'a Trace, &'a Operators)>) -> Self {
+        let of_rank = |(trace, operators): (&Trace, &'a Operators)| {
+            (rank_name(trace), operators.steps.first().map(whole_facts).unwrap_or_default())
+        };
+        Self { ranks: grouped(traces.into_iter().map(of_rank)), ..Self::default() }
+    }
+}
+
+/// A file as one step: what it ran, whenever that was.
+fn whole_facts(counted: &StepOperators) -> RankFacts {
+    let mut facts = RankFacts { evidence: "whole file".to_owned(), ..RankFacts::default() };
+    let device = counted.device.iter().map(|(name, count)| (&**name, *count));
+    if !counted.inside.is_empty() {
+        facts.operators.observe(Column::Whole, listed(&counted.inside));
+        facts.budgets.observe(Column::Whole, budgets(counted));
+    }
+    if !counted.device.is_empty() {
+        facts.kernels.observe(Column::Whole, device);
+    }
+    facts
 }
 
 fn rank_name(trace: &Trace) -> String {
@@ -117,6 +140,10 @@ fn rank_facts(trace: &Trace, operators: &Operators) -> RankFacts {
         }
         facts.sampler.observe(sampled(step), listed(&counted.behind));
         facts.budgets.observe(column, budgets(counted));
+        // A device that ran nothing for any step was not recorded, or its launches were not.
+        if operators.steps.iter().any(|step| !step.device.is_empty()) {
+            facts.kernels.observe(column, counted.device.iter().map(|(name, count)| (&**name, *count)));
+        }
         if let Some(calls) = counted.calls.as_ref().filter(|calls| !calls.is_empty()) {
             facts.calls.entry(column).or_default().insert(calls.clone());
             keep_few(facts.calls.entry(column).or_default());

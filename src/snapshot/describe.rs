@@ -88,14 +88,20 @@ pub(crate) fn footer(traces: &[Trace], operators: &[Operators]) -> String {
     {
         let _ = writeln!(
             text,
-            "normalised: {} of {} events counted by name, {} names rewritten; raw: {}",
+            "normalised: {} of {} events counted by name, {} names rewritten{}; raw: {}",
             operators.events,
             trace.events,
             operators.rewritten,
+            unlaunched(operators.unlaunched),
             crate::text::inert(&trace.file, 300)
         );
     }
     text
+}
+
+/// What the device ran and no step had launched.
+fn unlaunched(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(", {count} device events launched in no step left out") }
 }
 
 /// The unified difference of two snapshot texts.

@@ -40,6 +40,14 @@ pub enum Group {
     OpMore,
     /// Fewer calls of an operator.
     OpFewer,
+    /// A kernel that the device did not run.
+    KernelAdded,
+    /// A kernel that the device runs no more.
+    KernelRemoved,
+    /// More launches of a kernel.
+    KernelMore,
+    /// Fewer launches of a kernel.
+    KernelFewer,
     /// Other operators between the steps.
     Sampler,
     /// Other numbers of copies, waits, graph launches.
@@ -68,6 +76,10 @@ impl Group {
             Self::OpRemoved => "OP REMOVED",
             Self::OpMore => "OP MORE",
             Self::OpFewer => "OP FEWER",
+            Self::KernelAdded => "KERNEL ADDED",
+            Self::KernelRemoved => "KERNEL REMOVED",
+            Self::KernelMore => "KERNEL MORE",
+            Self::KernelFewer => "KERNEL FEWER",
             Self::Sampler => "SAMPLER",
             Self::Budget => "BUDGET",
             Self::Tree => "TREE",
@@ -179,6 +191,29 @@ impl Snapshot {
     }
 }
 
+/// What one of the two does not have at all, or neither, so that it was not compared: by the names of the sides.
+/// What a run has by its nature and a bare trace has not is left out.
+#[must_use]
+pub fn not_compared(before: &Snapshot, after: &Snapshot, names: (&str, &str)) -> Vec<String> {
+    let aspects: [(&str, fn(&RankFacts) -> &Table); 3] = [
+        ("operators", |facts| &facts.operators),
+        ("operators behind the steps", |facts| &facts.sampler),
+        ("device kernels", |facts| &facts.kernels),
+    ];
+    let bare = before.owner.is_none() || after.owner.is_none();
+    let has = |side: &Snapshot, table: fn(&RankFacts) -> &Table| {
+        side.ranks.iter().any(|group| !table(&group.facts).columns.is_empty())
+    };
+    let said = |(what, table): (&str, fn(&RankFacts) -> &Table)| match (has(before, table), has(after, table))
+    {
+        (true, false) => Some(format!("{what}: not recorded in {}", names.1)),
+        (false, true) => Some(format!("{what}: not recorded in {}", names.0)),
+        (false, false) if bare => Some(format!("{what}: recorded in neither")),
+        _ => None,
+    };
+    aspects.into_iter().filter_map(said).collect()
+}
+
 pub(super) fn by_rank(snapshot: &Snapshot) -> BTreeMap<&str, &RankFacts> {
     let groups = snapshot.ranks.iter();
     groups.flat_map(|group| group.ranks.iter().map(|rank| (rank.as_str(), &group.facts))).collect()
@@ -205,6 +240,7 @@ fn compare_rank(rank: &str, before: &RankFacts, after: &RankFacts, bare: bool, f
     };
     tables(&before.refresh, &after.refresh, |_, _| Group::Sampler, &mut add_refresh);
     tables(&before.sampler, &after.sampler, |_, _| Group::Sampler, &mut add);
+    tables(&before.kernels, &after.kernels, of_kernel, &mut add);
     tables(&before.budgets, &after.budgets, |_, _| Group::Budget, &mut add);
     calls(before, after, &mut add);
     if before.ratios.is_empty() && !after.ratios.is_empty() && !bare {
@@ -242,6 +278,15 @@ fn all_steps(before: &RankFacts, after: &RankFacts, bare: bool, add: &mut impl F
         for column in gone {
             add(plain(Group::MissingPhase, &format!("{column} steps"), "there", "none"));
         }
+    }
+}
+
+fn of_kernel(before: Interval, after: Interval) -> Group {
+    match of_operator(before, after) {
+        Group::OpAdded => Group::KernelAdded,
+        Group::OpRemoved => Group::KernelRemoved,
+        Group::OpMore => Group::KernelMore,
+        _ => Group::KernelFewer,
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct RankFacts {
     pub(crate) refresh: Table,
     /// Operators behind one step.
     pub(crate) sampler: Table,
+    /// What a step and the sampler behind it made the device run; empty where launches and kernels are not joined.
+    pub(crate) kernels: Table,
     /// What costs a wait, in a step and behind it.
     pub(crate) budgets: Table,
     /// The shapes that the call tree of a step may have.

@@ -84,6 +84,7 @@ fn merge_rank(before: &RankFacts, after: &mut RankFacts, accept: Accept, widened
     merge_table(&before.operators, &mut after.operators, accept, widened);
     merge_table(&before.refresh, &mut after.refresh, accept, widened);
     merge_table(&before.sampler, &mut after.sampler, accept, widened);
+    merge_table(&before.kernels, &mut after.kernels, accept, widened);
     merge_table(&before.budgets, &mut after.budgets, accept, widened);
     if before.idle.covers(after.idle) {
         after.idle = before.idle;

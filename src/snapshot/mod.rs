@@ -13,11 +13,11 @@ mod table;
 mod text;
 
 pub(crate) use describe::{describe, footer, headline, unified};
-pub use difference::{Difference, Group};
+pub use difference::{Difference, Group, not_compared};
 pub(crate) use facts::RankGroup;
 pub use facts::Snapshot;
 pub(crate) use merge::{Merged, accept_all};
 pub use parse::SnapshotError;
 pub(crate) use parse::body;
-pub use source::{Source, SourceError};
+pub use source::{Source, SourceError, View};
 pub(crate) use table::{Column, Table};

@@ -27,6 +27,7 @@ enum Section {
     Operators,
     Refresh,
     Sampler,
+    Kernels,
     Budgets,
     /// Of these columns; the shape is complete at the next section.
     Calls(Vec<Column>, Vec<String>),
@@ -162,7 +163,7 @@ impl Reading {
                 }
                 Section::Calls(columns, Vec::new())
             }
-            "ops" | "refresh" | "sampler" | "budgets" => {
+            "ops" | "refresh" | "sampler" | "kernels" | "budgets" => {
                 let columns: BTreeSet<Column> =
                     words.iter().map(|word| Column::parse(word)).collect::<Option<_>>()?;
                 let (section, table) = self.table(kind)?;
@@ -183,6 +184,7 @@ impl Reading {
             "ops" => (Section::Operators, &mut facts.operators),
             "refresh" => (Section::Refresh, &mut facts.refresh),
             "sampler" => (Section::Sampler, &mut facts.sampler),
+            "kernels" => (Section::Kernels, &mut facts.kernels),
             _ => (Section::Budgets, &mut facts.budgets),
         })
     }
@@ -204,6 +206,7 @@ impl Reading {
             Section::Operators => self.facts()?.operators.read(line),
             Section::Refresh => self.facts()?.refresh.read(line),
             Section::Sampler => self.facts()?.sampler.read(line),
+            Section::Kernels => self.facts()?.kernels.read(line),
             Section::Budgets => self.facts()?.budgets.read(line),
             Section::Calls(_, shape) => {
                 shape.push(line.to_owned());

@@ -13,6 +13,8 @@ pub(crate) enum Column {
     Mixed,
     Decode,
     Unclassified,
+    /// A whole file, whatever its steps.
+    Whole,
     /// The sampler over one request; it takes other operators then.
     One,
     /// The sampler over several requests.
@@ -22,8 +24,16 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 7] =
-        [Self::Prompt, Self::Mixed, Self::Decode, Self::Unclassified, Self::One, Self::Several, Self::Some];
+    const ALL: [Self; 8] = [
+        Self::Prompt,
+        Self::Mixed,
+        Self::Decode,
+        Self::Unclassified,
+        Self::Whole,
+        Self::One,
+        Self::Several,
+        Self::Some,
+    ];
 
     /// Idle steps have no column: they do no work to be reviewed.
     pub(crate) fn of(kind: StepKind) -> Option<Self> {
@@ -42,6 +52,7 @@ impl Column {
             Self::Mixed => "mixed",
             Self::Decode => "decode",
             Self::Unclassified => "unclassified",
+            Self::Whole => "whole",
             Self::One => "one",
             Self::Several => "several",
             Self::Some => "some",

@@ -77,6 +77,7 @@ fn write_all(out: &mut fmt::Formatter<'_>, facts: &RankFacts) -> fmt::Result {
     write_table(out, "ops", &facts.operators)?;
     write_table(out, "refresh", &facts.refresh)?;
     write_table(out, "sampler", &facts.sampler)?;
+    write_table(out, "kernels", &facts.kernels)?;
     write_budgets(out, &facts.budgets)?;
     for (columns, shapes) in same_calls(&facts.calls) {
         for (number, shape) in shapes.iter().enumerate() {

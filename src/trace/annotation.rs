@@ -1,4 +1,7 @@
-//! The three grammars in which vLLM names its steps, as read from the trace. Nothing here knows lanes or files.
+//! The grammars in which servers name their steps, as read from the trace. Nothing here knows lanes or files.
+
+use super::label::{self, Writer};
+use super::step::Batch;
 
 /// What a step annotation says about the scheduled batch.
 ///
@@ -17,24 +20,34 @@ pub(crate) enum Annotation {
     /// `execute_new_{N}_cached_{M}`: requests only. A cached request is decoding, or is a later
     /// chunk of a long prompt: the annotation cannot tell.
     NewCached { new: u64, cached: u64 },
+    /// A label of another server.
+    Label(Writer, Batch),
 }
 
 impl Annotation {
     /// True for a name that begins as an annotation does.
     pub(crate) fn is_meant(name: &[u8]) -> bool {
-        name.starts_with(b"execute_context_") || name.starts_with(b"execute_new_")
+        name.starts_with(b"execute_context_") || name.starts_with(b"execute_new_") || label::is_meant(name)
     }
 
     /// Reads an event name; `None` when it is not a step (most `user_annotation`s are not).
     pub(crate) fn parse(name: &[u8]) -> Option<Self> {
-        let rest = Cursor(name).literal(b"execute_")?;
+        let Some(rest) = Cursor(name).literal(b"execute_") else {
+            return label::parse(name).map(|(writer, batch)| Self::Label(writer, batch));
+        };
         rest.clone().context_generation().or_else(|| rest.clone().detailed()).or_else(|| rest.new_cached())
+    }
+}
+
+impl Annotation {
+    pub(crate) fn writer(&self) -> Writer {
+        if let Self::Label(writer, _) = self { *writer } else { Writer::Vllm }
     }
 }
 
 /// Largest count that is believed. Real batches stay below a million tokens; sums over any file of
 /// such counts fit 64 bits.
-const LARGEST_COUNT: u64 = 1_000_000_000;
+pub(super) const LARGEST_COUNT: u64 = 1_000_000_000;
 
 #[derive(Clone)]
 struct Cursor<'a>(&'a [u8]);
@@ -57,16 +70,32 @@ impl Cursor<'_> {
 
     fn context_generation(self) -> Option<Annotation> {
         let (context_requests, rest) = self.literal(b"context_")?.number()?;
-        let (context_tokens, rest) = rest.literal(b"(")?.number()?;
-        let (generation_requests, rest) = rest.literal(b")_generation_")?.number()?;
-        let (generation_tokens, rest) = rest.literal(b"(")?.number()?;
-        rest.literal(b")")?.end()?;
+        let (context_tokens, rest) = rest.tokens()?;
+        let (generation_requests, rest) = rest.literal(b"_generation_")?.number()?;
+        let (generation_tokens, rest) = rest.tokens()?;
+        rest.end()?;
         Some(Annotation::ContextGeneration {
             context_requests,
             context_tokens,
             generation_requests,
             generation_tokens,
         })
+    }
+
+    /// `(888)`, or `(888_788544)` with the sum of the squares of the requests' tokens, as builds for MI300 write it.
+    fn tokens(self) -> Option<(u64, Self)> {
+        let (tokens, rest) = self.literal(b"(")?.number()?;
+        let rest = match rest.clone().literal(b"_") {
+            Some(squares) => squares.digits()?,
+            None => rest,
+        };
+        Some((tokens, rest.literal(b")")?))
+    }
+
+    /// A number that is not kept: a sum of squares may be beyond any count.
+    fn digits(self) -> Option<Self> {
+        let digits = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
+        (digits > 0).then(|| Cursor(&self.0[digits..]))
     }
 
     fn detailed(self) -> Option<Annotation> {
@@ -88,9 +117,8 @@ impl Cursor<'_> {
     /// The query tokens are the ones scheduled in this step.
     fn token_sums(self) -> Option<(u64, Self)> {
         let (query_tokens, rest) = self.literal(b"(sq")?.number()?;
-        let (_, rest) = rest.literal(b"sk")?.number()?;
-        let (_, rest) = rest.literal(b"sqsq")?.number()?;
-        let (_, rest) = rest.literal(b"sqsk")?.number()?;
+        let rest = rest.literal(b"sk")?.digits()?;
+        let rest = rest.literal(b"sqsq")?.digits()?.literal(b"sqsk")?.digits()?;
         Some((query_tokens, rest.literal(b")")?))
     }
 
@@ -129,6 +157,17 @@ mod tests {
                 generation_tokens: 32
             })
         );
+        // With the squares of 888, which is no grammar of any release (a vLLM of an MI300).
+        assert_eq!(
+            Annotation::parse(b"execute_context_1(888_788544)_generation_0(0)"),
+            Annotation::parse(b"execute_context_1(888)_generation_0(0)")
+        );
+        assert!(
+            Annotation::parse(
+                b"execute_9_context_1(sq9sk9sqsq99999999999sqsk99999999999)_generation_0(sq0sk0sqsq0sqsk0)"
+            )
+            .is_some()
+        );
         assert_eq!(
             Annotation::parse(b"execute_new_1_cached_0"),
             Some(Annotation::NewCached { new: 1, cached: 0 })
@@ -144,6 +183,7 @@ mod tests {
             "execute_context_(4)_generation_0(0)",
             "execute_context_99999999999999999999(4)_generation_0(0)",
             "execute_new_1_cached_",
+            "execute_context_1(4_)_generation_0(0)",
             "preprocess execute_new_1_cached_0",
             "",
         ] {

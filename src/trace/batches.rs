@@ -17,6 +17,18 @@ impl Marks {
     /// each group of prompts and then once for the decodes, and in multi-step scheduling several times.
     pub(super) fn by_frames(&mut self, window: Window) -> Vec<RawStep> {
         self.frames.sort_by_key(|frame| (frame.start, Reverse(frame.duration)));
+        let told = |frame: &Timed<Frame>| match frame.what.mark {
+            FrameMark::Runs(kind) => Some(RawStep::whole(Batch::of_kind(kind), frame)),
+            _ => None,
+        };
+        let told: Vec<RawStep> = self.frames.iter().filter_map(told).collect();
+        if !told.is_empty() {
+            return told;
+        }
+        // A worker's frame holds its runner's, and only one of them begins a batch.
+        if self.frames.iter().any(|frame| frame.what.mark == FrameMark::Scheduled) {
+            self.frames.retain(|frame| frame.what.mark != FrameMark::Handed);
+        }
         let cut = self.cut(window);
         let mut batches = self.batches(&cut);
         batches.retain(|batch| batch.scheduled.is_some() || !batch.forwards.is_empty());
@@ -47,7 +59,7 @@ impl Marks {
     }
 
     fn batches(&self, cut: &[Cut]) -> Vec<ScheduledBatch> {
-        let begins = |mark| matches!(mark, FrameMark::Scheduled | FrameMark::Called);
+        let begins = |mark| matches!(mark, FrameMark::Scheduled | FrameMark::Handed | FrameMark::Called);
         // A profile of one step is taken without a worker's call. Elsewhere a profiler's steps begin
         // inside a batch: the plugin's between the worker's two calls.
         let scheduled = self.frames.iter().any(|frame| begins(frame.what.mark));
@@ -114,12 +126,12 @@ impl ScheduledBatch {
         // One forward inside another is the same execution.
         let outermost = |known: &[Span]| known.last().is_none_or(|last| last.span.end() <= frame.start);
         match frame.what.mark {
-            FrameMark::Scheduled => self.scheduled = Some(span),
+            FrameMark::Scheduled | FrameMark::Handed => self.scheduled = Some(span),
             FrameMark::Called => (self.scheduled, self.called) = (Some(span), true),
             FrameMark::Sampled => (self.sampled, self.work) = (Some(span), true),
             FrameMark::Forward if outermost(&self.forwards) => self.forwards.push(span),
             FrameMark::Replay if outermost(&self.replays) => self.replays.push(span),
-            FrameMark::Forward | FrameMark::Replay => {}
+            FrameMark::Forward | FrameMark::Replay | FrameMark::Runs(_) => {}
             FrameMark::Work => self.work = true,
             FrameMark::Prompt => self.tells.push((frame.start, StepKind::Prompt)),
             FrameMark::Decode => self.tells.push((frame.start, StepKind::Decode)),
@@ -213,7 +225,9 @@ mod tests {
 
     fn named(marks: &[(FrameMark, u32, i64, i64)], window: Option<(i64, i64)>) -> Vec<RawStep> {
         let frame = |&(mark, line, at, long): &(FrameMark, u32, i64, i64)| {
-            let what = Frame { mark, code_line: None, row: mark as u8, line };
+            let kinds = [FrameMark::Scheduled, FrameMark::Called, FrameMark::Sampled, FrameMark::Forward];
+            let row = kinds.iter().position(|kind| *kind == mark).unwrap_or(kinds.len()) as u8;
+            let what = Frame { mark, code_line: None, row, line };
             Timed { what, start: Nanos::from_micros(at), duration: Nanos::from_micros(long) }
         };
         let mut marks = Marks { frames: marks.iter().map(frame).collect(), ..Marks::default() };

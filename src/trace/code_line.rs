@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame_marks::FrameMark;
+use super::step::StepKind;
 
 /// A line of worker code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +32,18 @@ const VLLM_V1: &[Row] = &[
     ("attention/backends/cpu_attn.py", "_run_sdpa_forward", FrameMark::Prompt),
     ("llm/modules/mha_fusion.py", "flash_attn_varlen_func", FrameMark::Prompt),
     ("attention/backends/cpu_attn.py", "forward_decode", FrameMark::Decode),
+    // The runner's own frame stands in for the worker's where a trace has only that (TraceLens' MI300 traces).
+    ("worker/gpu_model_runner.py", "execute_model", FrameMark::Handed),
+];
+
+/// SGLang, which is no code line of vLLM's: `model_runner.py` runs each batch through one of these; `replay` is a decode
+/// from a graph.
+const SGLANG: &[Row] = &[
+    ("model_executor/model_runner.py", "forward_decode", FrameMark::Runs(StepKind::Decode)),
+    ("model_executor/model_runner.py", "forward_extend", FrameMark::Runs(StepKind::Prompt)),
+    ("model_executor/model_runner.py", "forward_split_prefill", FrameMark::Runs(StepKind::Prompt)),
+    ("model_executor/model_runner.py", "forward_idle", FrameMark::Runs(StepKind::Idle)),
+    ("model_executor/cuda_graph_runner.py", "replay", FrameMark::Runs(StepKind::Decode)),
 ];
 
 /// vllm-gaudi 0.26.0, measured on a CPU.
@@ -67,8 +80,9 @@ const GAUDI_FORK_V0: &[Row] = &[
 const GAUDI: &[Row] = &[("hpu/graphs.py", "wrapped_hpugraph_forward", FrameMark::Replay)];
 
 /// The rows of all lines with whose they are. The first that fits a frame holds.
-pub(super) const ROWS: [(&[Row], Option<CodeLine>); 4] = [
+pub(super) const ROWS: [(&[Row], Option<CodeLine>); 5] = [
     (VLLM_V1, Some(CodeLine::VllmV1)),
+    (SGLANG, None),
     (GAUDI_PLUGIN_V1, Some(CodeLine::GaudiPluginV1)),
     (GAUDI_FORK_V0, Some(CodeLine::GaudiForkV0)),
     (GAUDI, None),

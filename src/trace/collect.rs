@@ -5,7 +5,9 @@ use super::code_line::CodeLine;
 use super::defect::{DefectKind, Defects, Problem};
 use super::device::is_engine;
 use super::forward_name::{Forward, Real};
-use super::marks::{Counters, Marks, Timed, Values};
+use super::frame_marks::FrameMark;
+use super::label::Writer;
+use super::marks::{Counters, DeviceLane, Marks, Timed, Values};
 use super::names::{NameId, Names, Role};
 use super::pairs::{Begun, LaneKey, Paired, Pairs, Place};
 use super::read::Sink;
@@ -24,7 +26,11 @@ pub(crate) struct CategoryTotal {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) events: u64,
+    /// Objects among the events without a phase and without a time: none of a trace's events lacks both.
+    shapeless: u64,
     pub(crate) steps: Vec<RawStep>,
+    /// Who named the steps, where that is not vLLM by its form alone.
+    pub(crate) writer: Option<Writer>,
     /// pid and tid of the first step: the lane on which the worker runs.
     pub(crate) step_lane: Option<LaneKey>,
     /// Lanes of the device's engines.
@@ -53,6 +59,8 @@ pub(crate) struct Metadata {
     pub(crate) world_size: Option<u32>,
     pub(crate) vllm_version: Option<String>,
     pub(crate) base_time_ns: Option<i64>,
+    pub(crate) host: Option<String>,
+    pub(crate) trace_id: Option<String>,
     pub(crate) process_names: Vec<String>,
 }
 
@@ -95,12 +103,25 @@ impl Collector {
         self.defects.into_problems()
     }
 
+    /// A list of objects none of which is an event.
+    pub(crate) fn is_no_trace(&self) -> bool {
+        self.events > 0 && self.shapeless == self.events
+    }
+
     pub(crate) fn has_fatal(&self) -> bool {
         self.defects.has_fatal()
     }
 
     pub(crate) fn note(&mut self, kind: DefectKind, count: u64, detail: &str) {
         self.defects.record(kind, count, 0, self.events, || detail.to_owned());
+    }
+
+    /// Says by its name what a file is whose bytes did not tell.
+    pub(crate) fn name_format(&mut self, file: &str) {
+        let unknown = |detail: &str| {
+            detail.starts_with(super::foreign::UNKNOWN).then(|| super::foreign::by_name(file))?
+        };
+        self.defects.restate(DefectKind::NotATrace, unknown);
     }
 
     /// Forgets a defect that belongs to the file's format.
@@ -136,8 +157,14 @@ impl Collector {
                 if self.step_lane.is_none() {
                     self.step_lane = lane(self);
                 }
+                self.writer.get_or_insert(annotation.writer());
                 self.ambiguous +=
                     u64::from(matches!(annotation, Annotation::NewCached { new: 0, cached: 1.. }));
+                if let Annotation::Label(_, batch) = annotation {
+                    self.writer = Some(annotation.writer());
+                    self.marks.labels.push(RawStep::whole(batch, &Timed { what: (), start, duration }));
+                    return;
+                }
                 if self.steps.is_empty() {
                     self.marks.code_line = Some(CodeLine::VllmV1);
                     // Annotations outweigh frames, of which a file has thousands a step.
@@ -145,9 +172,23 @@ impl Collector {
                 }
                 self.steps.push(RawStep::whole(annotation.into(), &Timed { what: (), start, duration }));
             }
+            Role::UnreadStep if category == "user_annotation" => {
+                self.marks.unread.push(Timed { what: (), start, duration });
+            }
+            // The host's own outweigh them, and stand in front of them.
+            Role::Step(_) | Role::ProfilerStep
+                if category == "gpu_user_annotation"
+                    && self.steps.is_empty()
+                    && self.marks.profiler_steps.is_empty() =>
+            {
+                if let Some(key) = lane(self) {
+                    self.on_device(key, role, start, duration);
+                }
+            }
             Role::Refresh if category == "python_function" => {
                 self.refreshes.push((start, start + duration));
             }
+            Role::Capture if category == "user_annotation" => self.marks.captures = true,
             Role::Window => self.window = Some((start, start + duration)),
             Role::Compile => self.compiles.push((start, name)),
             // The plugin's slices have no category; an operator may have the same name.
@@ -178,6 +219,9 @@ impl Collector {
             }
             Role::Frame(what) if category == "python_function" && self.steps.is_empty() => {
                 self.marks.code_line = self.marks.code_line.or(what.code_line);
+                if matches!(what.mark, FrameMark::Runs(_)) {
+                    self.writer.get_or_insert(Writer::Sglang);
+                }
                 if self.frame_lane.is_none() {
                     self.frame_lane = lane(self);
                 }
@@ -185,6 +229,36 @@ impl Collector {
             }
             _ => {}
         }
+    }
+
+    fn on_device(&mut self, key: LaneKey, role: Role, start: Nanos, duration: Nanos) {
+        let known = self.marks.device.iter().position(|(lane, _)| *lane == key);
+        let place = match known {
+            Some(place) => place,
+            // A device has some dozens of streams.
+            None if self.marks.device.len() >= 256 => return,
+            None => {
+                self.marks.device.push((key, DeviceLane::default()));
+                self.marks.device.len() - 1
+            }
+        };
+        let Some((_, lane)) = self.marks.device.get_mut(place) else { return };
+        match role {
+            Role::Step(annotation) => {
+                self.writer.get_or_insert(annotation.writer());
+                lane.steps.push(RawStep::whole(annotation.into(), &Timed { what: (), start, duration }));
+            }
+            _ => lane.iterations.push(Timed { what: (), start, duration }),
+        }
+    }
+
+    /// The trace is a server's: its metadata, its processes or its names say so.
+    pub(crate) fn serving(&self) -> bool {
+        let servers = ["VLLM", "vLLM", "sglang"];
+        let process = |name: &String| servers.iter().any(|server| name.starts_with(server));
+        self.metadata.vllm_version.is_some()
+            || self.names.serving()
+            || self.metadata.process_names.iter().any(process)
     }
 
     fn paired(&mut self, paired: Paired) {
@@ -276,6 +350,7 @@ impl Sink for Collector {
         if event.non_finite {
             self.flag(DefectKind::NonFinite, offset, event.args);
         }
+        self.shapeless += u64::from(event.ph.is_empty() && event.ts.is_empty());
         let category = self.categories.find(event.cat);
         self.categories.0[category].1.events += 1;
         match event.ph {
@@ -327,6 +402,8 @@ impl Sink for Collector {
                 }
             }
             b"vllm_version" => self.metadata.vllm_version = serde_json::from_slice(value).ok(),
+            b"host_name" => self.metadata.host = serde_json::from_slice(value).ok(),
+            b"trace_id" => self.metadata.trace_id = serde_json::from_slice(value).ok(),
             b"baseTimeNanoseconds" => self.metadata.base_time_ns = serde_json::from_slice(value).ok(),
             _ => {}
         }

@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 pub enum DefectKind {
     /// The file has no bytes.
     EmptyFile,
-    /// Neither a Kineto object, nor an array of events.
+    /// Neither a Kineto object, nor an array of events: another format, which is named, or other JSON.
     NotATrace,
     /// The gzip stream ends before its trailer.
     TruncatedGzip,
     /// The gzip stream is damaged: what follows cannot be inflated, or the checksum differs.
     CorruptGzip,
+    /// The zstd stream ends inside a frame.
+    TruncatedZstd,
+    /// The zstd stream is damaged.
+    CorruptZstd,
     /// The JSON ends inside the events or inside a value.
     TruncatedJson,
     /// The file inflates beyond the stated limits.
@@ -68,10 +72,13 @@ pub enum DefectKind {
     ByteOrderMark,
     /// There are no events in the file.
     NoEvents,
-    /// A name that begins as a step annotation or a forward slice and is none: the step is not counted.
+    /// A name that begins as a step annotation or a forward slice and cannot be read: other evidence tells the steps,
+    /// or the step counts as of unknown kind.
     UnreadableAnnotation,
     /// Phases outside the profiler's window: the Gaudi plugin writes what it recorded since boot.
     OutsideWindow,
+    /// The steps were annotated on the device alone: their times are those of the device, not of the host.
+    DeviceAnnotations,
     /// An annotation that cannot tell a decode from a later chunk of a prompt.
     AmbiguousAnnotation,
     /// A worker's trace in which no step is found, or none of known kind, though it has Python frames:
@@ -89,6 +96,8 @@ impl DefectKind {
                 | Self::NotATrace
                 | Self::TruncatedGzip
                 | Self::CorruptGzip
+                | Self::TruncatedZstd
+                | Self::CorruptZstd
                 | Self::TruncatedJson
                 | Self::TooLarge
                 | Self::Unreadable
@@ -104,6 +113,8 @@ impl DefectKind {
         match self {
             Self::TruncatedGzip
             | Self::CorruptGzip
+            | Self::TruncatedZstd
+            | Self::CorruptZstd
             | Self::GzipMembers
             | Self::TooLarge
             | Self::Unreadable
@@ -119,6 +130,7 @@ impl DefectKind {
                 "events behind the end were not read: a second trace in the same file, or a bracket too many: {}",
                 excerpt(rest)
             ),
+            Self::NotATrace => super::foreign::describe(rest),
             _ => excerpt(rest),
         }
     }
@@ -127,7 +139,11 @@ impl DefectKind {
     fn has_no_place(self) -> bool {
         matches!(
             self,
-            Self::AmbiguousAnnotation | Self::OutsideWindow | Self::OverlappingSlices | Self::UnknownCodeLine
+            Self::AmbiguousAnnotation
+                | Self::DeviceAnnotations
+                | Self::OutsideWindow
+                | Self::OverlappingSlices
+                | Self::UnknownCodeLine
         )
     }
 
@@ -187,6 +203,15 @@ impl Defects {
             return;
         }
         self.problems.push(Problem { code, count, offset, event_index, detail: detail() });
+    }
+
+    /// Says something else of a kind of defect that was met.
+    pub(crate) fn restate(&mut self, code: DefectKind, detail: impl FnOnce(&str) -> Option<String>) {
+        if let Some(known) = self.problems.iter_mut().find(|problem| problem.code == code)
+            && let Some(detail) = detail(&known.detail)
+        {
+            known.detail = detail;
+        }
     }
 
     pub(crate) fn forget(&mut self, code: DefectKind) {

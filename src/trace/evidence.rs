@@ -1,7 +1,7 @@
 //! Steps from the best evidence there is: annotations, high-level slices, forward slices, frames. A tier that
 //! proves a step but not its kind leaves it unclassified.
 
-use super::marks::{Marks, Timed};
+use super::marks::{DeviceLane, Marks, Timed};
 use super::nesting::Slices;
 use super::step::{Evidence, Nesting, RawStep};
 use crate::time::Nanos;
@@ -16,6 +16,14 @@ pub(crate) struct Found {
     pub(crate) nesting: Option<Nesting>,
     pub(crate) steps: Vec<RawStep>,
     pub(crate) outside: u64,
+    /// The times are the device's: the host's side was not recorded.
+    pub(crate) on_device: bool,
+}
+
+impl Found {
+    fn new(evidence: Evidence, steps: Vec<RawStep>, outside: u64) -> Self {
+        Self { evidence, nesting: None, steps, outside, on_device: false }
+    }
 }
 
 /// When the profiler recorded, where the file says it.
@@ -38,22 +46,75 @@ impl Window {
 }
 
 /// Chooses the best tier with at least one step. `annotated` are the steps of annotations.
-pub(crate) fn choose(annotated: Vec<RawStep>, marks: &mut Marks, window: Option<(Nanos, Nanos)>) -> Found {
+pub(crate) fn choose(
+    mut annotated: Vec<RawStep>,
+    marks: &mut Marks,
+    window: Option<(Nanos, Nanos)>,
+) -> Found {
+    marks.add_labels(&mut annotated);
     if !annotated.is_empty() {
-        return Found { evidence: Evidence::Annotation, nesting: None, steps: annotated, outside: 0 };
+        // One that cannot be read is a step all the same.
+        annotated.extend(marks.unread.iter().map(RawStep::unknown));
+        return Found::new(Evidence::Annotation, annotated, 0);
+    }
+    let on_device = marks.on_device(|lane| std::mem::take(&mut lane.steps));
+    if !on_device.is_empty() {
+        return Found { on_device: true, ..Found::new(Evidence::Annotation, on_device, 0) };
     }
     let window = Window(window);
     let outside = marks.keep_load(window);
     let Slices { evidence, nesting, steps } = marks.by_slices(window);
     if !steps.is_empty() {
-        return Found { evidence, nesting, steps, outside };
+        return Found { nesting, ..Found::new(evidence, steps, outside) };
     }
     let frames = marks.by_frames(window);
-    let evidence = if frames.is_empty() { Evidence::None } else { Evidence::Frames };
-    Found { evidence, nesting: None, steps: frames, outside }
+    if !frames.is_empty() {
+        return Found::new(Evidence::Frames, frames, outside);
+    }
+    marks.bare(outside)
 }
 
 impl Marks {
+    /// Adds the labels that are no second name of a step: TraceLens has SGLang write vLLM's annotation around its own.
+    fn add_labels(&mut self, annotated: &mut Vec<RawStep>) {
+        let mut around: Vec<(Nanos, Nanos)> =
+            annotated.iter().map(|step| (step.start, step.start + step.duration)).collect();
+        around.sort_unstable();
+        let named = |label: &RawStep| {
+            let behind = around.partition_point(|(start, _)| *start <= label.start);
+            behind.checked_sub(1).and_then(|at| around.get(at)).is_some_and(|(_, end)| label.start < *end)
+        };
+        annotated.extend(self.labels.iter().filter(|label| !named(label)));
+    }
+
+    /// Steps of which nothing is known but that they were there: annotations that cannot be read, and the iterations
+    /// of a profiler with a schedule, which in a server are its steps.
+    fn bare(&mut self, outside: u64) -> Found {
+        let unread: Vec<RawStep> = self.unread.iter().map(RawStep::unknown).collect();
+        let mut iterations = std::mem::take(&mut self.profiler_steps);
+        if self.captures {
+            iterations.clear();
+        }
+        let found = |steps| Found::new(Evidence::Annotation, steps, outside);
+        if !unread.is_empty() {
+            return found(unread);
+        }
+        if self.serving && !iterations.is_empty() {
+            return found(iterations.iter().map(RawStep::unknown).collect());
+        }
+        let on_device = self.on_device(|lane| lane.iterations.iter().map(RawStep::unknown).collect());
+        if self.serving && !on_device.is_empty() {
+            return Found { on_device: true, ..found(on_device) };
+        }
+        Found::new(Evidence::None, Vec::new(), outside)
+    }
+
+    /// The steps of the device's lane that shows most of them.
+    fn on_device(&mut self, steps: impl Fn(&mut DeviceLane) -> Vec<RawStep>) -> Vec<RawStep> {
+        let lanes = self.device.iter_mut().map(|(_, lane)| steps(lane));
+        lanes.fold(Vec::new(), |most, steps| if steps.len() > most.len() { steps } else { most })
+    }
+
     /// Drops slices of warm-up, which all lie in front of its end, and what lies outside the
     /// profiler's window (in `full` mode what was recorded before the start is written, too:
     /// vllm-gaudi `hpu_worker.py:141-157` is not reached). Returns how many phases lay outside the window.

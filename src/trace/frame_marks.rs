@@ -3,6 +3,8 @@
 
 use super::code_line::{CodeLine, ROWS};
 
+use super::step::StepKind;
+
 /// What a frame proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameMark {
@@ -24,6 +26,10 @@ pub(crate) enum FrameMark {
     Decode,
     /// A request has its last token and is taken out of the scheduler.
     Finished,
+    /// One execution of the model that says its kind by itself.
+    Runs(StepKind),
+    /// A worker that hands a batch on to the model; inside `Scheduled`, where the worker's own frame is there.
+    Handed,
 }
 
 /// A frame of the table, as its name tells it.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::code_line::CodeLine;
 use super::forward_name::Forward;
 use super::frame_marks::Frame;
-use super::step::StepKind;
+use super::pairs::LaneKey;
+use super::step::{RawStep, StepKind};
 use crate::time::Nanos;
 
 /// Something with a beginning and a duration.
@@ -49,11 +50,28 @@ pub(crate) struct Marks {
     pub(crate) frames: Vec<Timed<Frame>>,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     pub(crate) profiler_steps: Vec<Timed<()>>,
+    /// Annotations that name a step and cannot be read further.
+    pub(crate) unread: Vec<Timed<()>>,
+    /// Steps as labels of other servers tell them.
+    pub(crate) labels: Vec<RawStep>,
+    /// Graphs were captured: iterations of a profiler are no steps then.
+    pub(crate) captures: bool,
+    /// What was annotated on the device alone, by the lane that shows it: each stream repeats it.
+    pub(crate) device: Vec<(LaneKey, DeviceLane)>,
+    /// The trace is a server's, whatever tells its steps.
+    pub(crate) serving: bool,
     pub(crate) counters: Vec<Counters>,
     /// The code line of the first annotation, slice or frame that is one line's own.
     pub(crate) code_line: Option<CodeLine>,
     /// End of the last slice of warm-up: what began before it is not load.
     pub(crate) warmup_end: Option<Nanos>,
+}
+
+/// Annotations as one lane of a device shows them: the host's, over what the host had launched.
+#[derive(Debug, Default)]
+pub(crate) struct DeviceLane {
+    pub(crate) steps: Vec<RawStep>,
+    pub(crate) iterations: Vec<Timed<()>>,
 }
 
 /// The counters that the plugin writes for one step, with the step's start as their time.

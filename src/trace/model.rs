@@ -12,7 +12,9 @@ use super::defect::{DefectKind, Problem};
 use super::evidence::{Found, choose};
 use super::file_name::{FileName, is_trace_name};
 use super::gap::{GapSummary, StepPair, gaps_by_pair};
-use super::operators::Operators;
+use super::label::Writer;
+use super::listing::trace_paths;
+use super::operators::{Names, Operators};
 use super::pairs::LaneKey;
 use super::read::read_file;
 use super::step::{Evidence, Nesting, Step, StepKind, Totals, arrange};
@@ -93,6 +95,12 @@ pub struct Trace {
     /// What was found around the forwards, where high-level slices tell the steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nesting: Option<Nesting>,
+    /// Who named the steps; `None` without steps.
+    #[serde(default)]
+    pub writer: Option<Writer>,
+    /// The trace is a server's. Without steps it may be that of any model, such as one in training.
+    #[serde(default)]
+    pub serving: bool,
     /// In order of start.
     pub steps: Vec<Step>,
     /// Counts over the steps.
@@ -105,6 +113,18 @@ pub struct Trace {
     pub problems: Vec<Problem>,
     /// Nanoseconds from the epoch to the first step, where the file has a base time.
     pub epoch_ns: Option<i64>,
+    /// The host that recorded, where the content says.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The profiler's own name of this recording, where the content says; each process makes its own.
+    #[serde(default)]
+    pub trace_id: Option<String>,
+    /// What the name of the file tells beside the rank: the replica of the engine, the stage of the recording.
+    #[serde(skip)]
+    pub(crate) part: String,
+    /// When the recording began, on the Unix clock, as far as the profiler's own slice says.
+    #[serde(skip)]
+    pub(crate) began: Option<Nanos>,
     /// When the recording ended, on the Unix clock: the end of the profiler's own slice or of the last step.
     #[serde(skip)]
     pub(crate) ended: Option<Nanos>,
@@ -144,6 +164,7 @@ impl Trace {
         let container = read_file(path, &mut collector);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let from_name = FileName::parse(&name);
+        collector.name_format(&name);
         let format = if container.bare_array && name.starts_with("server_events") {
             Format::ServerEvents
         } else {
@@ -156,6 +177,13 @@ impl Trace {
     #[must_use]
     pub fn fatal(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.code.is_fatal())
+    }
+
+    /// The file holds no event at all.
+    pub(crate) fn is_none(&self) -> bool {
+        let none =
+            [DefectKind::EmptyFile, DefectKind::NotATrace, DefectKind::NoEvents, DefectKind::Unreadable];
+        self.fatal().is_some_and(|problem| none.contains(&problem.code)) && self.steps.is_empty()
     }
 
     /// Python stacks say where the sampler's parameters were copied into the batch.
@@ -181,7 +209,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     }
     let annotated = std::mem::take(&mut collector.steps);
     let window = collector.window;
-    let Found { evidence, nesting, steps: raw_steps, outside } =
+    collector.marks.serving = collector.serving();
+    let Found { evidence, nesting, steps: raw_steps, outside, on_device } =
         choose(annotated, &mut collector.marks, window);
     if outside > 0 {
         collector.note(
@@ -189,6 +218,12 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
             outside,
             "phases recorded before the window was opened or after it was closed; they are left out",
         );
+    }
+    if on_device {
+        let steps = raw_steps.len() as u64;
+        let detail =
+            "no host side was recorded: start, duration and gap of the steps are those of the device";
+        collector.note(DefectKind::DeviceAnnotations, steps, detail);
     }
     let overlapping = overlapping_steps(&raw_steps);
     if overlapping > 0 {
@@ -199,6 +234,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         );
     }
     let first = raw_steps.iter().map(|step| step.start).min();
+    let began = window.map(|(start, _)| start).or(first);
     let last = raw_steps.iter().map(|step| step.start + step.duration).max();
     let last = window.map(|(_, end)| end).max(last);
     let steps = arrange(raw_steps);
@@ -227,6 +263,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     let mut refreshes = std::mem::take(&mut collector.refreshes);
     refreshes.sort_unstable();
     let events = collector.events;
+    if collector.is_no_trace() && !collector.has_fatal() {
+        let detail = "a list of other objects: none has a phase (`ph`) or a time (`ts`), so none is an event";
+        collector.note(DefectKind::NotATrace, 1, detail);
+    }
     // Where reading itself failed, that is the cause.
     if events == 0 && !collector.has_fatal() {
         collector.note(DefectKind::NoEvents, 1, "there are no events in this file: it is empty, or no trace");
@@ -235,6 +275,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         file: path.display().to_string(),
         role,
         format,
+        began: began.and_then(|began| epoch(metadata.base_time_ns, began)).map(Nanos::from_ns),
+        host: metadata.host,
+        trace_id: metadata.trace_id,
+        part: from_name.part,
         rank: metadata.rank.or(from_name.rank),
         world_size: metadata.world_size,
         vllm_version: metadata.vllm_version,
@@ -242,6 +286,8 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         evidence,
         code_line,
         nesting,
+        writer: (!steps.is_empty()).then(|| collector.writer.unwrap_or(Writer::Vllm)),
+        serving: !steps.is_empty() || collector.marks.serving || format == Format::ServerEvents,
         totals: Totals::of(&steps),
         gaps: gaps_by_pair(&steps),
         recompiles,
@@ -260,6 +306,10 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
 /// Frames that tell steps are known of some code lines only. Where there are frames, no line is known by
 /// them, and no step has a kind, nothing may be decided: the steps may be there.
 fn unknown_steps(collector: &mut Collector, steps: &[Step]) {
+    // Without steps it may be the trace of any model, such as one in training.
+    if !collector.marks.serving {
+        return;
+    }
     let has = |kind| steps.iter().any(|step| step.kind == kind);
     let known = collector.marks.code_line.is_some() && !has(StepKind::Unclassified);
     if known || [StepKind::Prompt, StepKind::Decode, StepKind::Mixed].into_iter().any(has) {
@@ -327,8 +377,8 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
         && collector.metadata.process_names.iter().any(|name| !name.starts_with("VLLM::"))
 }
 
-/// Reads every trace under the given paths: files as they are, directories by the names under which
-/// profilers leave traces, sorted. Ranks are read in parallel.
+/// Reads every trace under the given paths: files as they are, directories by what stands in their files, sorted;
+/// directories in them only where no trace lies at the top. Ranks are read in parallel.
 ///
 /// ```
 /// use tracegate::trace::{StepKind, TraceRole, inspect};
@@ -344,7 +394,15 @@ fn looks_like_frontend(collector: &Collector, steps: &[Step]) -> bool {
 /// # Errors
 /// A path that cannot be listed, or a directory without a trace file.
 pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
-    Ok(read_all(&trace_paths(paths)?, Trace::read))
+    inspect_under(paths, false)
+}
+
+/// The same, gone into directories of directories when asked.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_under(paths: &[PathBuf], recursive: bool) -> io::Result<Vec<Trace>> {
+    Ok(read_all(&trace_paths(paths, recursive)?, Trace::read))
 }
 
 /// The same with the operators of each trace, for which each file is read twice.
@@ -352,37 +410,23 @@ pub fn inspect(paths: &[PathBuf]) -> io::Result<Vec<Trace>> {
 /// # Errors
 /// As [`inspect`].
 pub(crate) fn inspect_with_operators(paths: &[PathBuf]) -> io::Result<Vec<(Trace, Operators)>> {
-    let read = |path: &Path| {
-        let trace = Trace::read(path);
-        let operators = Operators::read(path, &trace);
-        (trace, operators)
-    };
-    Ok(read_all(&trace_paths(paths)?, read))
+    inspect_with(paths, |path, trace| Operators::read(path, trace, Names::Stable))
 }
 
-fn trace_paths(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            // A run directory keeps its traces one level down.
-            let inside = path.join("traces");
-            let directory = if path.join("run.json").is_file() && inside.is_dir() { &inside } else { path };
-            let found = trace_files(directory)?;
-            if found.is_empty() {
-                return Err(io::Error::new(
-                    io::ErrorKind::NotFound,
-                    format!("no *.pt.trace.json[.gz] or server_events*.json in {}", directory.display()),
-                ));
-            }
-            files.extend(found);
-        } else {
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            std::fs::File::open(path).map_err(named)?;
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
+/// The same with what a second reading of each file gives.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_with<T: Send>(
+    paths: &[PathBuf],
+    again: impl Fn(&Path, &Trace) -> T + Sync,
+) -> io::Result<Vec<(Trace, T)>> {
+    let read = |path: &Path| {
+        let trace = Trace::read(path);
+        let further = again(path, &trace);
+        (trace, further)
+    };
+    Ok(read_all(&trace_paths(paths, false)?, read))
 }
 
 /// Reads several files, at most one per core at a time, and returns what was read in the order given.

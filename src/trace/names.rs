@@ -18,6 +18,8 @@ use super::step::StepKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Step(Annotation),
+    /// A name that begins as an annotation does and is none that can be read.
+    UnreadStep,
     /// The recording window of the profiler, `PyTorch Profiler (0)`.
     Window,
     /// One compilation: `compile_id=0/0` by `torch.compile`, `GRAPH COMPILE: …` by Gaudi's graph compiler.
@@ -34,6 +36,8 @@ pub(crate) enum Role {
     },
     /// Warm-up as a whole, or one scenario of it.
     WarmUp,
+    /// `capture_32_DECODE`: a graph is recorded, which is no step.
+    Capture,
     /// `ProfilerStep#N`, of a profiler with a schedule.
     ProfilerStep,
     /// A Python frame under which the sampler's parameters are copied into the batch.
@@ -68,6 +72,7 @@ struct Name {
 pub(crate) struct Names {
     table: HashTable<u32>,
     names: Vec<Name>,
+    serving: bool,
     hasher: FixedState,
 }
 
@@ -75,7 +80,7 @@ impl Names {
     /// The handle of `raw` (JSON string content), counting one use. `place` is the byte offset and
     /// the event index of this use, kept when the name turns out to be flawed.
     pub(crate) fn intern(&mut self, raw: &[u8], place: (u64, u64)) -> NameId {
-        let Self { table, names, hasher } = self;
+        let Self { table, names, serving, hasher } = self;
         let hash = hasher.hash_one(raw);
         let entry = table.entry(
             hash,
@@ -86,7 +91,9 @@ impl Names {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
                 let id = names.len() as u32;
-                names.push(Name::new(raw, place));
+                let name = Name::new(raw, place);
+                *serving |= is_of_server(&name.text);
+                names.push(name);
                 free.insert(id);
                 id
             }
@@ -97,6 +104,11 @@ impl Names {
 
     pub(crate) fn role(&self, id: NameId) -> Role {
         self.names[id.0 as usize].role
+    }
+
+    /// A name was met that only a server of models writes: a frame of its code, an operator of its own.
+    pub(crate) fn serving(&self) -> bool {
+        self.serving
     }
 
     pub(crate) fn text(&self, id: NameId) -> &str {
@@ -130,11 +142,9 @@ impl Name {
     fn new(raw: &[u8], (offset, index): (u64, u64)) -> Self {
         let (text, flaw) = decode(raw);
         let role = Role::of(&text);
-        let flaw = if role == Role::Other && (Annotation::is_meant(raw) || Forward::is_meant(raw)) {
-            Some(DefectKind::UnreadableAnnotation)
-        } else {
-            flaw
-        };
+        let meant = role == Role::Other && Forward::is_meant(raw);
+        let flaw =
+            if role == Role::UnreadStep || meant { Some(DefectKind::UnreadableAnnotation) } else { flaw };
         Self {
             text: text.into(),
             raw: raw.into(),
@@ -160,14 +170,27 @@ impl Role {
             }
             _ if name.starts_with("compile_id=") || name.starts_with("GRAPH COMPILE:") => Self::Compile,
             _ if name.starts_with("ProfilerStep#") => Self::ProfilerStep,
+            _ if is_capture(name) => Self::Capture,
             _ if is_refresh(name) => Self::Refresh,
             _ => None
                 .or_else(|| Annotation::parse(name.as_bytes()).map(Self::Step))
                 .or_else(|| Forward::parse(name).map(Self::Forward))
                 .or_else(|| frame_mark(name).map(Self::Frame))
+                .or_else(|| Annotation::is_meant(name.as_bytes()).then_some(Self::UnreadStep))
                 .unwrap_or(Self::Other),
         }
     }
+}
+
+fn is_capture(name: &str) -> bool {
+    let rest = name.strip_prefix("capture_").unwrap_or_default();
+    rest.split_once('_').is_some_and(|(size, mode)| size.parse::<u32>().is_ok() && !mode.is_empty())
+}
+
+fn is_of_server(name: &str) -> bool {
+    let frame =
+        name.contains(".py(") && ["vllm/", "vllm_gaudi/", "sglang/"].iter().any(|code| name.contains(code));
+    frame || name.starts_with("vllm::")
 }
 
 /// Decodes the content of a JSON string; damage is repaired and named.

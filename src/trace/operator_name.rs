@@ -33,7 +33,7 @@ pub(crate) fn stable(name: &str) -> String {
 }
 
 /// A trace may name an event anything. Names stand in lines, and a line in brackets begins a section.
-fn one_line(name: &str) -> String {
+pub(super) fn one_line(name: &str) -> String {
     let name = crate::text::inert(name.trim(), LONGEST).replace(['\n', '\t'], "\u{fffd}");
     match name.strip_prefix('[') {
         Some(rest) => format!("({rest}"),

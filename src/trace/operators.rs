@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use super::call_tree::{Call, is_shape, lines};
 use super::defect::DefectKind;
+use super::device::is_device_category;
+use super::kernel_name;
+use super::launches::{Launches, correlation, is_runtime};
 use super::model::Trace;
-use super::names::{Names, Role, decode};
-use super::operator_name::stable;
+use super::names::{Names as Interned, Role, decode};
+use super::operator_name::{one_line, stable};
 use super::pairs::LaneKey;
 use super::read::{Sink, read_file};
 use super::scan::RawEvent;
+use super::step::Step;
 use crate::time::Nanos;
 
 /// How often each operator ran, by its stable name.
@@ -32,6 +36,8 @@ pub struct Operators {
     pub events: u64,
     /// Distinct names of which something was left out, such as a hash or an address.
     pub rewritten: usize,
+    /// Kernels, copies and fills of a device whose launch is in no step, or not in the file: they are in no count.
+    pub unlaunched: u64,
     /// One entry a step, in their order.
     pub steps: Vec<StepOperators>,
 }
@@ -46,37 +52,43 @@ pub struct StepOperators {
     pub refresh: Counts,
     /// Those that began between the step's end and the next step: the sampler.
     pub behind: Counts,
+    /// What the step and the sampler behind it made the device run, copies left out: kernels and fills by the name
+    /// of what they do.
+    pub device: Counts,
     /// Which called which inside the step, as indented lines; absent behind the first 512 steps.
     pub calls: Option<Vec<String>>,
+}
+
+/// How kernels are named in counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Without what compilers choose.
+    #[default]
+    Stable,
+    /// As they stand in the file.
+    Exact,
 }
 
 impl Operators {
     /// Reads the file a second time. Without steps there is nothing to count for.
     ///
-    /// Host events only, on the worker's own thread where it is known: what a device runs late and what
-    /// other threads run meanwhile falls into one step or the next by chance. Copies of the device are
-    /// counted for the budgets.
+    /// Host events only, on the worker's own thread where it is known: what other threads run meanwhile falls into
+    /// one step or the next by chance. What a device runs belongs to the step whose launch made it.
     #[must_use]
-    pub(crate) fn read(path: &Path, trace: &Trace) -> Self {
+    pub(crate) fn read(path: &Path, trace: &Trace, kernels: Names) -> Self {
         let Some(origin) = trace.origin else { return Self::default() };
-        let spans = trace.steps.iter().map(|step| Span {
-            start: origin + step.start_ns,
-            end: origin + step.end_ns(),
-            inside: HashMap::new(),
-            refresh: HashMap::new(),
-            behind: HashMap::new(),
-            calls: Vec::new(),
-        });
-        let mut pass = Pass {
-            lane: trace.lane.as_ref(),
-            refreshes: &trace.refreshes,
-            spans: spans.collect(),
-            names: Names::default(),
-            known: Vec::new(),
-            texts: Vec::new(),
-            rewritten: 0,
-            events: 0,
-        };
+        let span = |step: &Step| Span::new(origin + step.start_ns, origin + step.end_ns());
+        let spans = trace.steps.iter().map(span).collect();
+        let mut pass = Pass::new(trace.lane.as_ref(), &trace.refreshes, spans, kernels);
+        read_file(path, &mut pass);
+        pass.into_operators()
+    }
+
+    /// The whole file as if it were one step, on every thread.
+    #[must_use]
+    pub(crate) fn whole(path: &Path, kernels: Names) -> Self {
+        let span = Span::new(Nanos::from_ns(i64::MIN), Nanos::from_ns(i64::MAX));
+        let mut pass = Pass { whole: true, ..Pass::new(None, &[], vec![span], kernels) };
         read_file(path, &mut pass);
         pass.into_operators()
     }
@@ -88,14 +100,45 @@ struct Span {
     inside: HashMap<u32, u64>,
     refresh: HashMap<u32, u64>,
     behind: HashMap<u32, u64>,
+    device: HashMap<u32, u64>,
     calls: Vec<(u32, Nanos, Nanos)>,
+}
+
+impl Span {
+    fn new(start: Nanos, end: Nanos) -> Self {
+        let none = HashMap::new;
+        Self {
+            start,
+            end,
+            inside: none(),
+            refresh: none(),
+            behind: none(),
+            device: none(),
+            calls: Vec::new(),
+        }
+    }
+}
+
+/// Something that the device ran.
+#[derive(Clone, Copy)]
+struct Ran {
+    text: u32,
+    copy: bool,
+    launch: u64,
 }
 
 struct Pass<'a> {
     lane: Option<&'a LaneKey>,
     refreshes: &'a [(Nanos, Nanos)],
     spans: Vec<Span>,
-    names: Names,
+    names: Interned,
+    kernels: Names,
+    launches: Launches,
+    /// What the device ran before its launch was met in the file.
+    pending: Vec<Ran>,
+    unlaunched: u64,
+    /// The whole file is one step.
+    whole: bool,
     /// By handle of a raw name: the place of its stable one in `texts`.
     known: Vec<Option<u32>>,
     texts: Vec<Arc<str>>,
@@ -113,13 +156,71 @@ fn is_one_of(category: &[u8], known: &[&str]) -> bool {
     known.iter().any(|known| category.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(
+        lane: Option<&'a LaneKey>,
+        refreshes: &'a [(Nanos, Nanos)],
+        spans: Vec<Span>,
+        kernels: Names,
+    ) -> Self {
+        Self {
+            lane,
+            refreshes,
+            spans,
+            names: Interned::default(),
+            kernels,
+            launches: Launches::default(),
+            pending: Vec::new(),
+            unlaunched: 0,
+            whole: false,
+            known: Vec::new(),
+            texts: Vec::new(),
+            rewritten: 0,
+            events: 0,
+        }
+    }
+
+    /// Something on the device: counted where its launch was, now or when that is known. Without a number that joins
+    /// the two, as on Gaudi, only copies are counted, by when they ran.
+    fn on_device(&mut self, event: &RawEvent<'_>, start: Nanos) {
+        let copy = is_one_of(event.cat, &COPIES);
+        let launch = correlation(event);
+        if launch.is_none() && !copy && !self.whole {
+            return;
+        }
+        let Some(text) = self.text(event.name, !copy) else { return };
+        match launch {
+            Some(launch) if !self.whole => {
+                let ran = Ran { text, copy, launch };
+                match self.launches.begun(launch) {
+                    Some(at) => self.ran(ran, at),
+                    None => self.pending.push(ran),
+                }
+            }
+            _ => self.ran(Ran { text, copy, launch: 0 }, start),
+        }
+    }
+
+    fn ran(&mut self, ran: Ran, at: Nanos) {
+        let number = self.spans.partition_point(|span| span.start <= at).checked_sub(1);
+        let Some(span) = number.and_then(|number| self.spans.get_mut(number)) else {
+            self.unlaunched += 1;
+            return;
+        };
+        self.events += 1;
+        let counts = match ran.copy {
+            true if at < span.end => &mut span.inside,
+            true => &mut span.behind,
+            false => &mut span.device,
+        };
+        *counts.entry(ran.text).or_default() += 1;
+    }
+
     fn is_counted(&self, event: &RawEvent<'_>) -> bool {
         match event.ph {
             b"X" if is_one_of(event.cat, &HOST) => {
                 self.lane.is_none_or(|(pid, tid)| *event.pid == **pid && *event.tid == **tid)
             }
-            b"X" => is_one_of(event.cat, &COPIES),
             // The bridge's own events come as begin and end, in lanes of their own.
             b"B" => is_one_of(event.cat, &HOST),
             _ => false,
@@ -127,7 +228,7 @@ impl Pass<'_> {
     }
 
     /// The place of the event's stable name; nothing for names that mean steps.
-    fn text(&mut self, raw: &[u8]) -> Option<u32> {
+    fn text(&mut self, raw: &[u8], kernel: bool) -> Option<u32> {
         let id = self.names.intern(raw, (0, 0));
         if self.names.role(id) != Role::Other {
             return None;
@@ -139,7 +240,11 @@ impl Pass<'_> {
             return Some(place);
         }
         let whole = decode(raw).0;
-        let short = stable(&whole);
+        let short = match self.kernels {
+            Names::Exact if kernel => one_line(&whole),
+            Names::Stable if kernel => kernel_name::stable(&whole),
+            _ => stable(&whole),
+        };
         self.rewritten += usize::from(short != whole);
         let name = if self.texts.len() < MOST_NAMES { short.as_str() } else { OTHERS };
         let known = self.texts.iter().position(|text| **text == *name);
@@ -151,8 +256,14 @@ impl Pass<'_> {
         Some(place)
     }
 
-    fn into_operators(self) -> Operators {
-        let Self { spans, texts, rewritten, events, .. } = self;
+    fn into_operators(mut self) -> Operators {
+        for ran in std::mem::take(&mut self.pending) {
+            match self.launches.begun(ran.launch) {
+                Some(at) => self.ran(ran, at),
+                None => self.unlaunched += 1,
+            }
+        }
+        let Self { spans, texts, rewritten, events, unlaunched, whole, .. } = self;
         let counts = |counted: &HashMap<u32, u64>| -> Counts {
             counted.iter().map(|(place, count)| (Arc::clone(&texts[*place as usize]), *count)).collect()
         };
@@ -160,7 +271,8 @@ impl Pass<'_> {
             inside: counts(&span.inside),
             refresh: counts(&span.refresh),
             behind: counts(&span.behind),
-            calls: (number < TREES).then(|| {
+            device: counts(&span.device),
+            calls: (number < TREES && !whole).then(|| {
                 let call = |(place, start, end): &(u32, Nanos, Nanos)| Call {
                     name: &texts[*place as usize],
                     start: *start,
@@ -169,23 +281,36 @@ impl Pass<'_> {
                 lines(span.calls.iter().map(call).collect())
             }),
         });
-        Operators { events, rewritten, steps: steps.collect() }
+        Operators { events, rewritten, unlaunched, steps: steps.collect() }
     }
 }
 
 impl Sink for Pass<'_> {
     fn event(&mut self, event: &RawEvent<'_>, _offset: u64) {
-        if !self.is_counted(event) {
+        let slice = |of: fn(&str) -> bool| event.ph == b"X" && std::str::from_utf8(event.cat).is_ok_and(of);
+        let (runtime, device) = (slice(is_runtime), slice(is_device_category));
+        let counted = self.is_counted(event);
+        if !(runtime || device || counted) {
             return;
         }
         let Some(start) = Nanos::parse_micros(event.ts) else { return };
+        if device {
+            return self.on_device(event, start);
+        }
+        // Any thread launches; operators are counted on the worker's.
+        if runtime {
+            self.launches.call(event, start);
+        }
+        if !counted {
+            return;
+        }
         // What began before the first step belongs to none.
         let Some(number) = self.spans.partition_point(|span| span.start <= start).checked_sub(1) else {
             return;
         };
-        let Some(text) = self.text(event.name) else { return };
+        let Some(text) = self.text(event.name, false) else { return };
         self.events += 1;
-        let shape = number < TREES && is_shape(&self.texts[text as usize]);
+        let shape = !self.whole && number < TREES && is_shape(&self.texts[text as usize]);
         let span = &mut self.spans[number];
         if start >= span.end {
             *span.behind.entry(text).or_default() += 1;

@@ -47,6 +47,24 @@ pub(crate) fn read_file(path: &Path, sink: &mut impl Sink) -> Container {
     })
 }
 
+/// Reads the beginning of a file, a mebibyte of text at most: enough to see what it is.
+pub(crate) fn read_head(path: &Path, sink: &mut impl Sink) {
+    let (to, from) = sync_channel::<Delivery>(IN_FLIGHT);
+    // Nobody gives blocks back.
+    let (_, spare) = sync_channel::<Vec<u8>>(1);
+    thread::scope(|scope| {
+        scope.spawn(move || source::pump(path, &to, &spare));
+        let mut reading = Reading::new(sink);
+        // The pump ends where nobody receives any more.
+        for delivery in from.into_iter().take(4) {
+            if let Delivery::Block(block) = delivery {
+                reading.block(block);
+            }
+        }
+        reading.finish();
+    });
+}
+
 /// Reads text that is in memory, handed over in blocks of at most `block` bytes.
 pub(crate) fn read_bytes(text: &[u8], block: usize, sink: &mut impl Sink) -> Container {
     let mut reading = Reading::new(sink);

@@ -1,4 +1,4 @@
-//! Bytes of a trace file, inflated when they are gzip (told by magic, not by name), in blocks and on a
+//! Bytes of a trace file, inflated when they are gzip or zstd (told by magic, not by name), in blocks and on a
 //! thread of their own so that inflating and scanning overlap. Knows no JSON.
 
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::defect::DefectKind;
 use super::gzip::{MAGIC, Member};
+use super::zstd::{Frames, is_zstd};
 
 /// Free space in front of each block's bytes: the unfinished event of the block before goes there,
 /// so that the scanner always sees one contiguous window without copying whole blocks.
@@ -40,14 +41,15 @@ pub(crate) fn pump(path: &Path, to: &SyncSender<Delivery>, spare: &Receiver<Vec<
         Err(error) => return fail(DefectKind::Unreadable, 0, error.to_string()),
     };
     let mut input = BufReader::with_capacity(256 << 10, Counted { file, read: 0 });
-    let gzip = match input.fill_buf() {
+    let read = match input.fill_buf() {
         Ok([]) => return fail(DefectKind::EmptyFile, 0, "the file has no bytes".into()),
-        Ok(bytes) => bytes.starts_with(&MAGIC),
+        Ok(bytes) if bytes.starts_with(&MAGIC) => inflate_members,
+        Ok(bytes) if is_zstd(bytes) => inflate_frames,
+        Ok(_) => copy,
         Err(error) => return fail(DefectKind::Unreadable, 0, error.to_string()),
     };
     let mut blocks = Blocks { to, spare, sent: 0 };
-    let ended = if gzip { inflate_members(input, &mut blocks) } else { copy(input, &mut blocks) };
-    match ended {
+    match read(input, &mut blocks) {
         Ok(()) => {}
         Err(Stop::HungUp) => return,
         Err(Stop::Defect { kind, offset, detail }) => fail(kind, offset, detail),
@@ -164,40 +166,62 @@ fn inflate_members(mut input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Re
         match input.fill_buf() {
             Ok([]) => return Ok(()),
             Ok([0x1f, 0x8b, ..]) => {}
-            Ok(bytes) => {
-                let detail = if bytes[0] == 0 { "NUL bytes" } else { "other bytes" };
-                let offset = position(&input);
-                let detail = format!("{detail} behind the last gzip member");
-                return defect(blocks.to, DefectKind::TrailingGarbage, offset, detail);
-            }
-            Err(error) => return Err(broken(&error, position(&input))),
+            Ok(_) => return behind(&mut input, blocks, "gzip member"),
+            Err(error) => return Err(broken(&error, position(&input), GZIP)),
         }
     }
 }
 
+/// Reads the frames of zstd, of which a file may have several.
+fn inflate_frames(input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Result<(), Stop> {
+    let mut frames = Frames::new(input);
+    loop {
+        match blocks.send_from(&mut frames) {
+            Ok(true) => check_size(blocks.sent, position(frames.input()))?,
+            Ok(false) => return behind(frames.input(), blocks, "zstd frame"),
+            Err(BlockError::HungUp) => return Err(Stop::HungUp),
+            Err(BlockError::Io(error)) => return Err(broken(&error, position(frames.input()), ZSTD)),
+        }
+    }
+}
+
+/// Says what stands behind the last compressed part, if anything does.
+fn behind(input: &mut BufReader<Counted>, blocks: &Blocks<'_>, last: &str) -> Result<(), Stop> {
+    let detail = match input.fill_buf() {
+        Ok([0, ..]) => "NUL bytes",
+        Ok([_, ..]) => "other bytes",
+        _ => return Ok(()),
+    };
+    let detail = format!("{detail} behind the last {last}");
+    defect(blocks.to, DefectKind::TrailingGarbage, position(input), detail)
+}
+
 fn inflate_member(input: BufReader<Counted>, blocks: &mut Blocks<'_>) -> Result<BufReader<Counted>, Stop> {
     let start = position(&input);
-    let mut member = Member::open(input).map_err(|error| broken(&error, start))?;
+    let mut member = Member::open(input).map_err(|error| broken(&error, start, GZIP))?;
     loop {
         match blocks.send_from(&mut member) {
             Ok(true) => check_size(blocks.sent, position(member.input()))?,
             Ok(false) => return Ok(member.into_input()),
             Err(BlockError::HungUp) => return Err(Stop::HungUp),
-            Err(BlockError::Io(error)) => return Err(broken(&error, position(member.input()))),
+            Err(BlockError::Io(error)) => return Err(broken(&error, position(member.input()), GZIP)),
         }
     }
 }
 
-/// What an error of the gzip stream means.
-fn broken(error: &io::Error, offset: u64) -> Stop {
+/// A form of compression: its name, and what a cut and damage are called.
+type Form = (&'static str, DefectKind, DefectKind);
+const GZIP: Form = ("gzip", DefectKind::TruncatedGzip, DefectKind::CorruptGzip);
+const ZSTD: Form = ("zstd", DefectKind::TruncatedZstd, DefectKind::CorruptZstd);
+
+/// What an error of the compressed stream means.
+fn broken(error: &io::Error, offset: u64, (form, cut, corrupt): Form) -> Stop {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Stop::Defect {
-            kind: DefectKind::TruncatedGzip,
-            offset,
-            detail: "the file ends inside the gzip stream".into(),
-        },
+        io::ErrorKind::UnexpectedEof => {
+            Stop::Defect { kind: cut, offset, detail: format!("the file ends inside the {form} stream") }
+        }
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            Stop::Defect { kind: DefectKind::CorruptGzip, offset, detail: error.to_string() }
+            Stop::Defect { kind: corrupt, offset, detail: error.to_string() }
         }
         _ => Stop::Defect { kind: DefectKind::Unreadable, offset, detail: error.to_string() },
     }

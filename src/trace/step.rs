@@ -241,6 +241,7 @@ impl From<Annotation> for Batch {
                 Some(generation_tokens),
             ),
             Annotation::NewCached { new, cached } => Self::counted(new, None, cached, None),
+            Annotation::Label(_, batch) => batch,
         }
     }
 }
@@ -258,6 +259,11 @@ pub(crate) struct RawStep {
 }
 
 impl RawStep {
+    /// A whole step of which nothing but its span is known.
+    pub(crate) fn unknown<T>(timed: &Timed<T>) -> Self {
+        Self::whole(Batch::of_kind(StepKind::Unclassified), timed)
+    }
+
     /// A whole step over a span.
     pub(crate) fn whole<T>(batch: Batch, timed: &Timed<T>) -> Self {
         Self { batch, start: timed.start, duration: timed.duration, partial: false, overrun: 0 }

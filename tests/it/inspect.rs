@@ -94,7 +94,7 @@ fn what_is_no_trace_exits_3_with_the_reason() {
     std::fs::write(&text_file, "Dear diary").unwrap();
     let missing = directory.path().join("missing.json");
     for (path, said) in [
-        (directory.path(), "no *.pt.trace.json[.gz] or server_events*.json in"),
+        (directory.path(), "no trace here or below, in 1 file"),
         (text_file.as_path(), "not_a_trace at byte 0 of the text"),
         (missing.as_path(), "missing.json: No such file or directory"),
     ] {

@@ -18,6 +18,7 @@ mod nightly_rule;
 mod open;
 mod plan;
 mod procedure;
+mod reach;
 mod reader_properties;
 mod report;
 mod review_page;

@@ -72,7 +72,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_trace_is_fetched_once_by_the_one_origin_and_nothing_else_is_served() {
-    let mut open = open(&[]);
+    let mut open = open(&["--raw"]);
     assert!(open.link.starts_with("https://ui.perfetto.dev/#!/?url=http://127.0.0.1:"), "{}", open.link);
     let host = format!("127.0.0.1:{}", open.port);
     assert!(open.ask("GET", "/", &host).0.starts_with("http/1.1 404"));
@@ -83,6 +83,13 @@ fn the_trace_is_fetched_once_by_the_one_origin_and_nothing_else_is_served() {
     assert!(preflight.starts_with("http/1.1 204"), "{preflight}");
     assert!(preflight.contains("access-control-allow-origin: https://ui.perfetto.dev"), "{preflight}");
     assert!(preflight.contains("access-control-allow-private-network: true"), "{preflight}");
+    // It said a length of 0.
+    let (head, _) = open.ask("HEAD", &open.path(), &host);
+    let length = std::fs::metadata(&open.trace).unwrap().len();
+    assert!(
+        head.starts_with("http/1.1 200") && head.contains(&format!("content-length: {length}")),
+        "{head}"
+    );
     assert!(open.child.try_wait().unwrap().is_none(), "none of these was the trace");
     let (headers, body) = open.ask("GET", &open.path(), &host);
     assert!(headers.starts_with("http/1.1 200"), "{headers}");
@@ -108,6 +115,20 @@ fn the_link_leads_to_the_largest_gap() {
     assert!(open.child.try_wait().unwrap().is_none(), "--keep goes on");
     open.child.kill().unwrap();
     open.child.wait().unwrap();
+}
+
+/// What is served by default is Perfetto's own form, whole.
+#[test]
+fn the_trace_is_served_in_the_form_that_drops_nothing() {
+    let mut open = open(&[]);
+    assert!(open.path().ends_with(".pftrace"), "{}", open.link);
+    let (_, body) = open.ask("GET", &open.path(), &format!("127.0.0.1:{}", open.port));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.pftrace");
+    let output = tracegate().arg("export").arg(&open.trace).arg("-o").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(unchunked(&body), std::fs::read(file).unwrap());
+    assert_eq!(open.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

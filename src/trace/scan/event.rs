@@ -22,6 +22,10 @@ pub(crate) struct RawEvent<'w> {
     pub(crate) dur: &'w [u8],
     /// `args`, whole value.
     pub(crate) args: &'w [u8],
+    /// `id`, quotes removed; joins the ends of a flow.
+    pub(crate) id: &'w [u8],
+    /// Content of the `bp` string: `e` where a flow ends in the slice around it.
+    pub(crate) bp: &'w [u8],
     /// A key stood twice.
     pub(crate) duplicate_key: bool,
     /// `NaN` or `Infinity` stands in `args`.
@@ -136,6 +140,8 @@ impl<'w> RawEvent<'w> {
             Field::Ts => self.ts = value,
             Field::Dur => self.dur = value,
             Field::Args => self.args = value,
+            Field::Id => self.id = value,
+            Field::Bp => self.bp = value,
             Field::Other => {}
         }
     }

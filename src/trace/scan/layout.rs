@@ -15,6 +15,8 @@ pub(super) enum Field {
     Ts,
     Dur,
     Args,
+    Id,
+    Bp,
     #[default]
     Other,
 }
@@ -30,6 +32,8 @@ impl Field {
             b"ts" => Self::Ts,
             b"dur" => Self::Dur,
             b"args" => Self::Args,
+            b"id" => Self::Id,
+            b"bp" => Self::Bp,
             _ => Self::Other,
         }
     }

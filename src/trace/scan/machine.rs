@@ -7,6 +7,7 @@ use super::layout::Layout;
 use super::resync::starts_event;
 use super::value::{ValueEnd, is_space, skip_space, string_end, value_end};
 use crate::trace::defect::DefectKind;
+use crate::trace::foreign::is_no_json;
 
 /// What the scanner found.
 #[derive(Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ impl Scanner {
         let at = skip_space(window, 0);
         match window.get(at) {
             None => scanned(at, Item::NeedMore),
+            Some(b'{' | b'[') if is_no_json(window, at) => self.refuse(window),
             Some(b'{') => {
                 self.state = State::Members { comma_due: false };
                 self.member(window, at + 1, false, last)
@@ -158,11 +160,14 @@ impl Scanner {
                 self.begin_events();
                 self.element(window, at + 1, After::Open, last)
             }
-            Some(_) => {
-                self.state = State::Refused;
-                scanned(window.len(), Item::Defect { kind: DefectKind::NotATrace, at })
-            }
+            Some(_) => self.refuse(window),
         }
+    }
+
+    /// Another format is told by its first bytes, blanks among them.
+    fn refuse<'w>(&mut self, window: &'w [u8]) -> Scanned<'w> {
+        self.state = State::Refused;
+        scanned(window.len(), Item::Defect { kind: DefectKind::NotATrace, at: 0 })
     }
 
     pub(super) fn begin_events(&mut self) {
