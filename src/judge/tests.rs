@@ -209,6 +209,22 @@ fn steps_of_unknown_kind_are_no_pass() {
     assert!(matches!(answer(&asked(&observed), "order"), Answer::Fails(_)));
 }
 
+/// A server that stopped one token late: the steps were "P D{7}, expected P D{6}", and nobody said why.
+#[test]
+fn more_tokens_than_were_asked_for_are_named() {
+    let steps = [PROMPT, DECODE, DECODE, DECODE, DECODE, DECODE, DECODE, DECODE];
+    let late = run_of(vec![rank(0, Some(EPOCH), &steps)], ledger(8));
+    assert_eq!(
+        answer(&asked(&late), "workload"),
+        Answer::Fails("request 0 had 8 output tokens, 7 were asked for (max_tokens)".to_owned())
+    );
+    let early = run_of(vec![rank(0, Some(EPOCH), &single()[..6])], ledger(6));
+    let Answer::Fails(why) = answer(&asked(&early), "workload") else { panic!() };
+    assert_eq!(why, "request 0 ended for its length after 6 of 7 output tokens");
+    let clean = run_of(vec![rank(0, Some(EPOCH), &single())], ledger(7));
+    assert_eq!(answer(&asked(&clean), "workload"), Answer::Holds("7 of at most 7 output tokens".to_owned()));
+}
+
 #[test]
 fn added_rules_stand_behind_the_built_in_ones_and_a_panic_is_a_failure() {
     let observed = run_of(vec![rank(0, Some(EPOCH), &single())], ledger(7));

@@ -1,6 +1,7 @@
-//! The workload of `vllm bench serve` as it was served: the lengths that the plan asked for.
+//! The workload as it was served: the lengths that the plan asked for.
 
 use super::answer::Answer;
+use crate::client::Served;
 use crate::observe::Observed;
 use crate::procedure::PromptForm;
 
@@ -13,7 +14,7 @@ const TEXT_SLACK: u64 = 4;
 pub(super) fn as_planned(observed: &Observed) -> Answer {
     let (plan, ledger) = (&observed.plan, &observed.ledger);
     let Some(bench) = &plan.bench else {
-        return Answer::CannotSay("the procedure names its requests one by one".to_owned());
+        return one_by_one(observed);
     };
     let text = plan.bench_command.is_some() || bench.prompts == PromptForm::Text;
     let slack = if text { TEXT_SLACK } else { 0 };
@@ -51,6 +52,32 @@ pub(super) fn as_planned(observed: &Observed) -> Answer {
         range(fewest, largest.max(fewest))
     );
     Answer::from_complaints(&complaints, seen)
+}
+
+/// Requests that a procedure names itself: none has more output tokens than it asked for, and none that ended for
+/// its length has fewer.
+fn one_by_one(observed: &Observed) -> Answer {
+    let (asked, ledger) = (&observed.plan.requests, &observed.ledger);
+    if asked.is_empty() {
+        return Answer::CannotSay("the procedure sends no requests".to_owned());
+    }
+    let complaint = |served: &Served| {
+        let most = u64::from(asked.get(served.request)?.max_tokens);
+        let (number, tokens) = (served.request, served.output_tokens);
+        if tokens > most {
+            return Some(format!(
+                "request {number} had {tokens} output tokens, {most} were asked for (max_tokens)"
+            ));
+        }
+        let cut = tokens < most && served.finish_reason.as_deref() == Some("length");
+        cut.then(|| format!("request {number} ended for its length after {tokens} of {most} output tokens"))
+    };
+    let complaints: Vec<String> = ledger.requests.iter().filter_map(complaint).collect();
+    let most: u64 = asked.iter().map(|request| u64::from(request.max_tokens)).sum();
+    Answer::from_complaints(
+        &complaints,
+        format!("{} of at most {most} output tokens", ledger.output_tokens()),
+    )
 }
 
 fn range(least: u64, most: u64) -> String {
