@@ -194,7 +194,7 @@ impl Marks {
             let (Some(frame), Some(batch)) = (mark, batches.last_mut()) else { continue };
             match frame.what {
                 FrameMark::Scheduled | FrameMark::Handed => {
-                    batch.scheduled = Some((frame.start, frame.duration))
+                    batch.scheduled = Some((frame.start, frame.duration));
                 }
                 FrameMark::Forward => batch.forwards.push((frame.start, frame.duration)),
                 FrameMark::Work => batch.work = true,

@@ -214,7 +214,8 @@ fn every_slice_of_a_real_trace_is_there_with_its_name() {
         .filter(|(track, ..)| !ours.contains(&track.as_str()))
         .map(|(_, name, ..)| name)
         .collect();
-    (expected.sort(), names.sort());
+    expected.sort();
+    names.sort();
     assert!(names == expected, "{} slices of {}", names.len(), expected.len());
 }
 
