@@ -116,7 +116,7 @@ pub enum RunError {
         /// What was there.
         status: String,
         /// What the server's log says about it.
-        complaint: Option<String>,
+        complaint: Option<Box<str>>,
         /// The end of its log.
         log: LogTail,
     },

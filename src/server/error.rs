@@ -15,7 +15,7 @@ pub struct LogTail {
     pub lines: Vec<String>,
     /// The exception of the process that failed first, where a traceback tells it: the end of the log is that
     /// of the process which failed last, and says "see root cause above".
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }
 
 impl LogTail {

@@ -262,7 +262,7 @@ impl<W: Write> Export<W> {
 /// `decode 3: generation 4 (4)`.
 fn label(step: &Step) -> String {
     let part = |name: &str, requests: Option<u64>, tokens: Option<u64>| match (requests, tokens) {
-        (Some(0), _) | (None, _) => String::new(),
+        (Some(0) | None, _) => String::new(),
         (Some(requests), Some(tokens)) => format!(", {name} {requests} ({tokens})"),
         (Some(requests), None) => format!(", {name} {requests}"),
     };
