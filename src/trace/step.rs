@@ -329,7 +329,7 @@ pub struct Totals {
     pub generation_tokens: Option<u64>,
 }
 
-/// For serde, which hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn none(count: &u64) -> bool {
     *count == 0
 }
