@@ -168,7 +168,7 @@ fn settle(
     Err(RunError::NoTrace {
         waited: Span(Duration::from_millis(waited.as_millis() as u64).min(wanted.limit.0)),
         status: with_late(status, late),
-        complaint: log::profiler_complaint(wanted.log).map(String::into_boxed_str),
+        complaint: log::profiler_complaint(wanted.log).map(Into::into),
         log: log::tail(wanted.log.path),
     })
 }

@@ -19,7 +19,7 @@ pub(crate) fn tail(path: &Path) -> LogTail {
 
 /// The exception of the first traceback in the log, with its process. One of the API server, which reports that
 /// another process failed, counts only where there is no other.
-fn first_error(path: &Path) -> Option<String> {
+fn first_error(path: &Path) -> Option<Box<str>> {
     let bytes = fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<(&str, &str)> = text.lines().map(split_prefix).collect();
@@ -35,7 +35,7 @@ fn first_error(path: &Path) -> Option<String> {
     let engine = found.iter().find(|(process, _)| !process.is_empty() && !process.contains("APIServer"));
     let (process, exception) = engine.or(found.first())?;
     let of = if process.is_empty() { String::new() } else { format!(" ({process})") };
-    Some(crate::text::inert(&format!("{exception}{of}"), 400))
+    Some(crate::text::inert(&format!("{exception}{of}"), 400).into())
 }
 
 /// `(EngineCore_DP0 pid=7) ERROR 11-24 10:00:00 [core.py:9] ` and the rest of the line.

@@ -65,7 +65,7 @@ impl Marks {
         let scheduled = self.frames.iter().any(|frame| begins(frame.what.mark));
         let profiled = self.profiler_steps.iter().filter(|_| !scheduled).map(|step| (step.start, None));
         let framed = self.frames.iter().zip(cut).map(|(frame, cut)| (frame.start, Some((frame, *cut))));
-        let mut marks: Vec<Mark<'_>> = profiled.chain(framed).collect();
+        let mut marks: Vec<(Nanos, Begun<'_>)> = profiled.chain(framed).collect();
         marks.sort_by_key(|(start, _)| *start);
         let mut batches: Vec<ScheduledBatch> = Vec::new();
         for (_, mark) in marks {
@@ -81,8 +81,8 @@ impl Marks {
     }
 }
 
-/// A frame, or the beginning of a profiler's step, and when it began.
-type Mark<'a> = (Nanos, Option<(&'a Timed<Frame>, Cut)>);
+/// A frame with its cut, or the beginning of a profiler's step.
+type Begun<'a> = Option<(&'a Timed<Frame>, Cut)>;
 
 /// What the trace as a whole shows.
 #[derive(Clone, Copy)]

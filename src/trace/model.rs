@@ -230,9 +230,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
     } else {
         TraceRole::Worker
     };
-    if role == TraceRole::Worker {
-        unknown_steps(&mut collector, &steps);
-    }
+    unknown_steps(&mut collector, role, &steps);
     let recompiles = recompiles(&collector, first.unwrap_or_default(), &steps);
     let mut categories = BTreeMap::new();
     for (name, total) in collector.categories() {
@@ -309,9 +307,9 @@ fn note_odd_steps(collector: &mut Collector, steps: &[super::step::RawStep], on_
 
 /// Frames that tell steps are known of some code lines only. Where there are frames, no line is known by
 /// them, and no step has a kind, nothing may be decided: the steps may be there.
-fn unknown_steps(collector: &mut Collector, steps: &[Step]) {
+fn unknown_steps(collector: &mut Collector, role: TraceRole, steps: &[Step]) {
     // Without steps it may be the trace of any model, such as one in training.
-    if !collector.marks.serving {
+    if role == TraceRole::Frontend || !collector.marks.serving {
         return;
     }
     let has = |kind| steps.iter().any(|step| step.kind == kind);

@@ -329,7 +329,6 @@ pub struct Totals {
     pub generation_tokens: Option<u64>,
 }
 
-/// For serde.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn none(count: &u64) -> bool {
     *count == 0
