@@ -67,7 +67,8 @@ fn an_annotation_that_cannot_be_read_leaves_the_next_evidence() {
     ] {
         let trace = read("", &events);
         assert_eq!((kinds(&trace), &trace["evidence"]), (vec!["unclassified"], &evidence.into()));
-        assert_eq!(trace["problems"][0]["code"], "unreadable_annotation");
+        let problems = trace["problems"].as_array().unwrap();
+        assert!(problems.iter().any(|problem| problem["code"] == "unreadable_annotation"), "{problems:?}");
     }
     let among_others = [step("execute_context_0(0)_generation_1(1)", 0, 1), odd];
     assert_eq!(kinds(&read("", &among_others)), ["decode", "unclassified"]);
