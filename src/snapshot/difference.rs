@@ -195,7 +195,8 @@ impl Snapshot {
 /// What a run has by its nature and a bare trace has not is left out.
 #[must_use]
 pub fn not_compared(before: &Snapshot, after: &Snapshot, names: (&str, &str)) -> Vec<String> {
-    let aspects: [(&str, fn(&RankFacts) -> &Table); 3] = [
+    type Aspect = (&'static str, fn(&RankFacts) -> &Table);
+    let aspects: [Aspect; 3] = [
         ("operators", |facts| &facts.operators),
         ("operators behind the steps", |facts| &facts.sampler),
         ("device kernels", |facts| &facts.kernels),
@@ -204,8 +205,7 @@ pub fn not_compared(before: &Snapshot, after: &Snapshot, names: (&str, &str)) ->
     let has = |side: &Snapshot, table: fn(&RankFacts) -> &Table| {
         side.ranks.iter().any(|group| !table(&group.facts).columns.is_empty())
     };
-    let said = |(what, table): (&str, fn(&RankFacts) -> &Table)| match (has(before, table), has(after, table))
-    {
+    let said = |(what, table): Aspect| match (has(before, table), has(after, table)) {
         (true, false) => Some(format!("{what}: not recorded in {}", names.1)),
         (false, true) => Some(format!("{what}: not recorded in {}", names.0)),
         (false, false) if bare => Some(format!("{what}: recorded in neither")),

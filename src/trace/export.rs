@@ -16,6 +16,7 @@ use self::rows::{Edge, rows};
 use self::writer::Writer;
 use super::gap::neighbours;
 use super::model::Trace;
+use super::pairs::LaneKey;
 use super::read::read_file;
 use super::step::{Step, StepKind};
 use crate::time::Nanos;
@@ -112,9 +113,10 @@ impl<W: Write> Export<W> {
         Ok(())
     }
 
-    /// The lanes of each process, in the order of the file's names.
+    /// The lanes of each process, in the order of their numbers.
     fn processes(&mut self, events: &mut Events) -> io::Result<()> {
-        let lanes = std::mem::take(&mut events.lanes);
+        let mut lanes: Vec<(LaneKey, Lane)> = std::mem::take(&mut events.lanes).into_iter().collect();
+        lanes.sort_by_cached_key(|((pid, tid), _)| (number(pid), number(tid)));
         let mut groups: BTreeMap<Box<[u8]>, u64> = BTreeMap::new();
         for (rank, ((pid, tid), lane)) in lanes.into_iter().enumerate() {
             if lane.slices.is_empty() && lane.instants.is_empty() {
@@ -123,8 +125,7 @@ impl<W: Write> Export<W> {
             }
             let group = self.process(&mut groups, events, &pid)?;
             let tid = String::from_utf8_lossy(&tid).into_owned();
-            let name =
-                lane.name.as_deref().map_or_else(|| format!("thread {tid}"), |name| format!("{name} {tid}"));
+            let name = titled(lane.name.as_deref().unwrap_or("thread"), &tid);
             self.lane(group, &name, rank as i32, lane, events)?;
         }
         let counters = std::mem::take(&mut events.counters);
@@ -152,10 +153,7 @@ impl<W: Write> Export<W> {
             return Ok(*known);
         }
         let number = String::from_utf8_lossy(pid);
-        let name = events
-            .processes
-            .get(pid)
-            .map_or_else(|| format!("process {number}"), |name| format!("{name} {number}"));
+        let name = titled(events.processes.get(pid).map_or("process", String::as_str), &number);
         let group = self.group(&name, groups.len() as i32)?;
         groups.insert(pid.into(), group);
         Ok(group)
@@ -259,7 +257,17 @@ impl<W: Write> Export<W> {
     }
 }
 
-/// `decode 3: generation 4 (4)`.
+/// A name and the number behind it, which may be missing.
+fn titled(name: &str, number: &str) -> String {
+    format!("{name} {number}").trim().to_owned()
+}
+
+/// For the order of lanes: those with a number by it, the others behind.
+fn number(id: &[u8]) -> i64 {
+    std::str::from_utf8(id).ok().and_then(|text| text.parse().ok()).unwrap_or(i64::MAX)
+}
+
+/// `decode 3, generation 4 (4)`.
 fn label(step: &Step) -> String {
     let part = |name: &str, requests: Option<u64>, tokens: Option<u64>| match (requests, tokens) {
         (Some(0) | None, _) => String::new(),

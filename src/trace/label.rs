@@ -44,17 +44,20 @@ pub(super) fn parse(name: &[u8]) -> Option<(Writer, Batch)> {
     match word {
         "step" => {
             let (mode, fields) = fields.split_once(' ').unwrap_or((fields, ""));
-            Some((Writer::Sglang, sglang(mode, fields)?))
+            Some((Writer::Sglang, sglang(mode, fields).ok()?))
         }
-        "prefill" | "decode" => Some((Writer::Atom, atom(word, fields)?)),
+        "prefill" | "decode" => Some((Writer::Atom, atom(word, fields).ok()?)),
         _ => None,
     }
 }
 
+/// A label that counts with something else than numbers.
+struct NoCount;
+
 /// Modes that this does not know prove a step and not its kind.
-fn sglang(mode: &str, fields: &str) -> Option<Batch> {
+fn sglang(mode: &str, fields: &str) -> Result<Batch, NoCount> {
     if mode.is_empty() || !mode.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
-        return None;
+        return Err(NoCount);
     }
     let kind = match mode {
         "DECODE" => StepKind::Decode,
@@ -77,32 +80,31 @@ fn sglang(mode: &str, fields: &str) -> Option<Batch> {
     batch.context_tokens = tokens.or(batch.context_tokens);
     // Without a count of its own a request may have several tokens: speculative decoding.
     batch.generation_tokens = count("g_sq")?.or(batch.generation_tokens);
-    Some(batch)
+    Ok(batch)
 }
 
-fn atom(word: &str, fields: &str) -> Option<Batch> {
-    let (requests, tokens) = (number(fields, "bs")??, number(fields, "tok")?);
+fn atom(word: &str, fields: &str) -> Result<Batch, NoCount> {
+    let (requests, tokens) = (number(fields, "bs")?.ok_or(NoCount)?, number(fields, "tok")?);
     if word == "prefill" {
         let batch = Batch::of_kind(StepKind::Prompt);
-        return Some(Batch { context_requests: Some(requests), context_tokens: tokens, ..batch });
+        return Ok(Batch { context_requests: Some(requests), context_tokens: tokens, ..batch });
     }
     let prompts = number(fields, "p")?.unwrap_or_default();
     if prompts == 0 {
         let batch = Batch::of_kind(StepKind::Decode);
-        return Some(Batch { generation_requests: Some(requests), generation_tokens: tokens, ..batch });
+        return Ok(Batch { generation_requests: Some(requests), generation_tokens: tokens, ..batch });
     }
     let batch = Batch::of_kind(StepKind::Mixed);
-    let generation = requests.checked_sub(prompts)?;
-    Some(Batch { context_requests: Some(prompts), generation_requests: Some(generation), ..batch })
+    let generation = requests.checked_sub(prompts).ok_or(NoCount)?;
+    Ok(Batch { context_requests: Some(prompts), generation_requests: Some(generation), ..batch })
 }
 
-/// The number of a key, without what is behind `/`. `Some(None)` where the key is not there, `None` where its value
-/// is no count.
-fn number(fields: &str, key: &str) -> Option<Option<u64>> {
+/// The number of a key, without what is behind `/`; nothing where the key is not there.
+fn number(fields: &str, key: &str) -> Result<Option<u64>, NoCount> {
     let value = fields.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
-    let Some(value) = value else { return Some(None) };
-    let count = value.split('/').next().unwrap_or_default().parse().ok()?;
-    (count <= LARGEST_COUNT).then_some(Some(count))
+    let Some(value) = value else { return Ok(None) };
+    let count = value.split('/').next().unwrap_or_default().parse().ok();
+    count.filter(|count| *count <= LARGEST_COUNT).map(Some).ok_or(NoCount)
 }
 
 #[cfg(test)]

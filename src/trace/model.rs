@@ -219,20 +219,7 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
             "phases recorded before the window was opened or after it was closed; they are left out",
         );
     }
-    if on_device {
-        let steps = raw_steps.len() as u64;
-        let detail =
-            "no host side was recorded: start, duration and gap of the steps are those of the device";
-        collector.note(DefectKind::DeviceAnnotations, steps, detail);
-    }
-    let overlapping = overlapping_steps(&raw_steps);
-    if overlapping > 0 {
-        collector.note(
-            DefectKind::OverlappingSlices,
-            overlapping,
-            "steps that begin before the one in front has ended; all are kept",
-        );
-    }
+    note_odd_steps(&mut collector, &raw_steps, on_device);
     let first = raw_steps.iter().map(|step| step.start).min();
     let began = window.map(|(start, _)| start).or(first);
     let last = raw_steps.iter().map(|step| step.start + step.duration).max();
@@ -298,6 +285,23 @@ fn build(path: &Path, mut collector: Collector, from_name: FileName, format: For
         engines,
         steps,
         categories,
+    }
+}
+
+/// Notes steps that are the device's, and steps that overlap.
+fn note_odd_steps(collector: &mut Collector, steps: &[super::step::RawStep], on_device: bool) {
+    if on_device {
+        let detail =
+            "no host side was recorded: start, duration and gap of the steps are those of the device";
+        collector.note(DefectKind::DeviceAnnotations, steps.len() as u64, detail);
+    }
+    let overlapping = overlapping_steps(steps);
+    if overlapping > 0 {
+        collector.note(
+            DefectKind::OverlappingSlices,
+            overlapping,
+            "steps that begin before the one in front has ended; all are kept",
+        );
     }
 }
 

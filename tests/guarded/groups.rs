@@ -98,7 +98,7 @@ fn pid_of(directory: &Path, part: &str) -> Option<Pid> {
 /// A part of the boot is killed: at most the window that was open is lost, and another boot goes on.
 fn replaced(part: &str) {
     let group = Group::begin();
-    let pid = pid_of(group.directory.path(), part).expect("it runs");
+    let pid = pid_of(group.directory.path(), part).unwrap();
     kill(pid, Signal::SIGKILL).unwrap();
     let Group { directory, child } = group;
     let output = child.wait_with_output().unwrap();

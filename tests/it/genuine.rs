@@ -21,8 +21,11 @@ fn counts(trace: &Value) -> (u64, u64, u64) {
     (count("prompt"), count("decode"), count("idle"))
 }
 
+/// The true counts of the files of one directory.
+type Truth = &'static [(u64, u64, u64)];
+
 /// (folder, prompt, decode and idle steps of each of its traces).
-const TRUTH: &[(&str, &[(u64, u64, u64)])] = &[
+const TRUTH: &[(&str, Truth)] = &[
     ("gaudi-plugin-on-cpu/start-stop-single", &[(1, 6, 2), (2, 12, 0)]),
     ("gaudi-plugin-on-cpu/full-four-requests", &[(4, 11, 0)]),
     ("gaudi-plugin-on-cpu/high-level-with-graph-compile", &[(1, 6, 0)]),

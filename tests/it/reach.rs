@@ -2,6 +2,7 @@
 //! shape that other tools write.
 
 mod device;
+mod exported;
 mod writers;
 
 use std::path::{Path, PathBuf};

@@ -59,7 +59,7 @@ pub(super) struct Counter {}
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Event {
-    #[prost(uint64, repeated, tag = "3")]
+    #[prost(uint64, repeated, packed = "false", tag = "3")]
     pub(super) categories: Vec<u64>,
     #[prost(message, repeated, tag = "4")]
     pub(super) annotations: Vec<Annotation>,
@@ -71,9 +71,10 @@ pub(super) struct Event {
     pub(super) track: u64,
     #[prost(double, optional, tag = "44")]
     pub(super) counter: Option<f64>,
-    #[prost(fixed64, repeated, tag = "47")]
+    // Perfetto's reader passes over packed ones without a word.
+    #[prost(fixed64, repeated, packed = "false", tag = "47")]
     pub(super) flows: Vec<u64>,
-    #[prost(fixed64, repeated, tag = "48")]
+    #[prost(fixed64, repeated, packed = "false", tag = "48")]
     pub(super) ending_flows: Vec<u64>,
 }
 
@@ -114,6 +115,4 @@ pub(super) struct Annotation {
     pub(super) double: Option<f64>,
     #[prost(string, optional, tag = "6")]
     pub(super) string: Option<String>,
-    #[prost(string, optional, tag = "9")]
-    pub(super) json: Option<String>,
 }

@@ -113,7 +113,8 @@ impl<W: Write> Writer<W> {
                 _ => Annotation { double: number.as_f64(), ..empty },
             },
             Value::String(text) => Annotation { string: Some(text.clone()), ..empty },
-            nested => Annotation { json: Some(nested.to_string()), ..empty },
+            // As text: Perfetto v52 aborts on some values in its own field for JSON.
+            nested => Annotation { string: Some(nested.to_string()), ..empty },
         }
     }
 
