@@ -139,9 +139,19 @@ fn refuse_unreadable(trace: &Trace, directory: &RunDirectory) -> Result<(), RunE
 /// Steps that cannot be told are no failure of the server, and certainly no pass.
 fn refuse_unknown(trace: &Trace) -> Result<(), RunError> {
     let unknown = trace.problems.iter().find(|problem| problem.code == DefectKind::UnknownCodeLine);
-    unknown.map_or(Ok(()), |problem| {
-        Err(RunError::UnknownCodeLine { file: trace.file.clone(), detail: problem.detail.clone() })
-    })
+    let untold = trace.totals.unclassified;
+    let detail = match unknown {
+        Some(problem) => problem.detail.clone(),
+        // Of known code, whose frames prove no kind here: nothing could fail, and nothing may pass.
+        None if untold > 0 && untold == trace.totals.working() => {
+            format!(
+                "nothing tells the kind of any of its {untold} steps (evidence {})",
+                trace.evidence.name()
+            )
+        }
+        None => return Ok(()),
+    };
+    Err(RunError::UnknownCodeLine { file: trace.file.clone(), detail })
 }
 
 /// A run directory moves between machines: its traces are named from inside it.

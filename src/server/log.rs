@@ -14,7 +14,7 @@ const TAIL: u64 = 16 << 10;
 /// The end of a log. A log that cannot be read has no lines.
 pub(crate) fn tail(path: &Path) -> LogTail {
     let lines = read_tail(path).map(|text| last_lines(&text)).unwrap_or_default();
-    LogTail { path: path.to_owned(), lines, cause: first_error(path).map(String::into_boxed_str) }
+    LogTail { path: path.to_owned(), lines, cause: first_error(path) }
 }
 
 /// The exception of the first traceback in the log, with its process. One of the API server, which reports that

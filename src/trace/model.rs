@@ -312,9 +312,8 @@ fn unknown_steps(collector: &mut Collector, role: TraceRole, steps: &[Step]) {
     if role == TraceRole::Frontend || !collector.marks.serving {
         return;
     }
-    let has = |kind| steps.iter().any(|step| step.kind == kind);
-    let known = collector.marks.code_line.is_some() && !has(StepKind::Unclassified);
-    if known || [StepKind::Prompt, StepKind::Decode, StepKind::Mixed].into_iter().any(has) {
+    let told = |step: &Step| !matches!(step.kind, StepKind::Unclassified | StepKind::Idle);
+    if collector.marks.code_line.is_some() || steps.iter().any(told) {
         return;
     }
     let frames = collector.most_frames(MOST_FRAMES);

@@ -120,7 +120,30 @@ fn unknown_code_is_said_to_be_unknown_with_what_it_shows_most() {
     std::fs::write(&file, format!("{{\"traceEvents\":[{}]}}", frames.join(","))).unwrap();
     let output = tracegate().arg("inspect").arg(&file).output().unwrap();
     let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("this code line's steps are not known; frames seen most: /opt/vllm/v2/worker/npu_worker.py: run_batch x6"), "{said}");
+    // A recorded run with such a trace has no verdict.
+    let output =
+        tracegate().args(["run", "async_single_request", "--out"]).arg(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let run = directory.path().join("standin/async_single_request-1");
+    let worker = std::fs::read_dir(run.join("traces")).unwrap().map(|entry| entry.unwrap().path());
+    let worker = worker
+        .into_iter()
+        .find(|path| {
+            path.to_string_lossy().contains("/rank0.") && path.to_string_lossy().contains("trace.json")
+        })
+        .unwrap();
+    std::fs::remove_file(&worker).unwrap();
+    std::fs::copy(&file, run.join("traces/rank0.1.pt.trace.json")).unwrap();
+    let output = tracegate().arg("check").arg(&run).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("frames seen most: /opt/vllm/v2/worker/npu_worker.py: run_batch x6")
+            && !said.contains("FAIL"),
+        "{said}"
+    );
 }
 
 /// Names with their numbers left out, fields, and the types of values: what a file of events looks like.
